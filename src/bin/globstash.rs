@@ -1,0 +1,4 @@
+//! The command.
+fn main() -> std::process::ExitCode {
+    globstash::cli::main()
+}

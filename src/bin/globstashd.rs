@@ -1,0 +1,4 @@
+//! The service.
+fn main() -> std::process::ExitCode {
+    globstash::daemon::main()
+}

@@ -1,0 +1,47 @@
+//! Global variables for every process on a Linux machine.
+//!
+//! # The house
+//!
+//! One package: this library and two thin binaries, `globstash` (the command) and `globstashd`
+//! (the service). Imports go down only; `tests/floors.rs` reads the `use` lines and fails on an
+//! arrow that goes up or sideways.
+//!
+//! | floor | room       | what it is                                                        |
+//! |-------|------------|-------------------------------------------------------------------|
+//! | 3     | `cli`      | the command: arguments, one file a command, output, exit status   |
+//! | 2     | `client`   | what programs use: address, connection, calls                     |
+//! | 2     | `daemon`   | the service: event loop, connections, dispatch, store, accounts   |
+//! | 1     | `wire`     | varlink without I/O: framing, requests, validation, replies       |
+//! | 1     | `map`      | keys, values and revisions, with one writer                       |
+//! | 0     | `sys`      | system calls that std and rustix lack or that need care           |
+//!
+//! `map` and `wire` never see one another; nor do `client` and `daemon`.
+//!
+//! # The rules
+//!
+//! What each room does not know is what keeps it simple:
+//!
+//! - the **map knows no protocol**: bytes and revisions; no JSON, no sockets, no clock;
+//! - the **wire does no I/O**: bytes in, messages out;
+//! - the **event loop knows no keys**: descriptors, readiness, deadlines;
+//! - the **store knows no connection**: it gives back what changed;
+//! - **no turn of the loop costs as much as the number of connections or keys**;
+//! - **everything kept for a peer is charged to its user** and given back in `Drop`;
+//! - **a slow reader harms itself alone**;
+//! - **values vanish in two ways only**: what a caller asked for, and SIGTERM;
+//! - **one definition, many derivatives**: the interface file makes the types, the service's stubs,
+//!   the validation table and the text that the service describes itself with;
+//! - **an idle service sleeps**: no timer unless something is due;
+//! - **unsafe lives in few rooms**, each with its reason.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+#[cfg(feature = "command")]
+pub mod cli;
+pub mod client;
+#[cfg(feature = "service")]
+pub mod daemon;
+#[cfg(feature = "service")]
+mod map;
+mod sys;
+mod wire;

@@ -1,0 +1,1 @@
+//! System calls that std and rustix lack or that need care.

@@ -1,0 +1,1 @@
+//! varlink without I/O: bytes in, messages out.
