@@ -1,0 +1,182 @@
+//! An interface as data: which fields its methods and errors have, and of which kind.
+//!
+//! Parameters are read straight into a method's struct. Only when that fails is the table asked,
+//! to name the culprit; so a correct call pays nothing for it. In debug builds every reply is
+//! checked against it too, so that no reply can drift from the interface file unnoticed by tests.
+
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::text::Text;
+
+/// An interface.
+pub(crate) struct Interface {
+    /// Its name, such as `io.globstash`.
+    pub(crate) name: &'static str,
+    /// Its definition, word for word.
+    pub(crate) description: &'static str,
+    /// Its methods, in the order of the file.
+    pub(crate) methods: &'static [Method],
+    /// Its errors.
+    pub(crate) errors: &'static [Error],
+}
+
+/// A method.
+pub(crate) struct Method {
+    /// Its name without the interface.
+    pub(crate) name: &'static str,
+    /// Its parameters.
+    pub(crate) inputs: &'static [Field],
+    /// What it replies.
+    pub(crate) outputs: &'static [Field],
+}
+
+/// An error.
+pub(crate) struct Error {
+    /// Its name without the interface.
+    pub(crate) name: &'static str,
+    /// Its parameters.
+    pub(crate) fields: &'static [Field],
+}
+
+/// A field of an object.
+pub(crate) struct Field {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it holds.
+    pub(crate) kind: Kind,
+}
+
+/// What a field can hold.
+#[allow(dead_code, reason = "no interface needs all of them")]
+pub(crate) enum Kind {
+    /// `bool`
+    Bool,
+    /// `int`
+    Int,
+    /// `string`
+    String,
+    /// `?T`: null, or left out, or T
+    Nullable(&'static Kind),
+    /// `[]T`
+    Array(&'static Kind),
+    /// A named type
+    Named(&'static Kind),
+    /// An object with these fields
+    Struct(&'static [Field]),
+    /// One of these words
+    Enum(&'static [&'static str]),
+}
+
+/// The first field in `object` (the text of a JSON object) that is not as `fields` says: missing,
+/// unknown, there twice, or of the wrong kind. Of a nested object, the outermost field is named.
+pub(crate) fn culprit(object: &str, fields: &[Field]) -> Option<String> {
+    let members = match serde_json::from_str::<Members<'_>>(object) {
+        Ok(Members(members)) => members,
+        // Not to be reached with a whole message, which was parsed before.
+        Err(_) => return Some("parameters".to_owned()),
+    };
+    for (index, (name, value)) in members.iter().enumerate() {
+        let twice = members[..index]
+            .iter()
+            .any(|(earlier, _)| **earlier == **name);
+        let fits = |field: &Field| *field.name == **name && field.kind.fits(value);
+        if twice || !fields.iter().any(fits) {
+            return Some(name.to_string());
+        }
+    }
+    let given = |field: &&Field| members.iter().any(|(name, _)| **name == *field.name);
+    let missing = fields
+        .iter()
+        .find(|field| !matches!(field.kind, Kind::Nullable(_)) && !given(field));
+    missing.map(|field| field.name.to_owned())
+}
+
+/// What is wrong with `message`, a reply without its NUL to a method with these outputs, if
+/// anything is.
+pub(crate) fn reply_flaw(
+    interfaces: &[&Interface],
+    outputs: &'static [Field],
+    message: &str,
+) -> Option<String> {
+    let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(message) else {
+        return Some("no JSON object".to_owned());
+    };
+    let mut fields = Some(outputs);
+    for (name, value) in &members {
+        match (&**name, value.get()) {
+            ("continues", "true") | ("parameters", _) => {}
+            ("error", error) => fields = error_fields(interfaces, error.trim_matches('"')),
+            (name, value) => return Some(format!("{name}: {value}")),
+        }
+    }
+    let Some(fields) = fields else {
+        return Some("an error that no interface defines".to_owned());
+    };
+    match members.iter().find(|(name, _)| **name == *"parameters") {
+        Some((_, parameters)) => culprit(parameters.get(), fields),
+        None => Some("no parameters".to_owned()),
+    }
+}
+
+fn error_fields(interfaces: &[&Interface], error: &str) -> Option<&'static [Field]> {
+    let (interface, member) = error.rsplit_once('.')?;
+    let interface = interfaces.iter().find(|known| known.name == interface)?;
+    let error = interface.errors.iter().find(|known| known.name == member)?;
+    Some(error.fields)
+}
+
+impl Kind {
+    /// Whether `value`, the text of a JSON value, is of this kind.
+    fn fits(&self, value: &RawValue) -> bool {
+        let text = value.get();
+        match self {
+            Kind::Bool => serde_json::from_str::<bool>(text).is_ok(),
+            Kind::Int => serde_json::from_str::<i64>(text).is_ok(),
+            Kind::String => serde_json::from_str::<Text<'_>>(text).is_ok(),
+            Kind::Nullable(inner) => text == "null" || inner.fits(value),
+            Kind::Array(inner) => serde_json::from_str::<Vec<&RawValue>>(text)
+                .is_ok_and(|items| items.iter().all(|item| inner.fits(item))),
+            Kind::Named(inner) => inner.fits(value),
+            Kind::Struct(fields) => text.starts_with('{') && culprit(text, fields).is_none(),
+            Kind::Enum(words) => {
+                serde_json::from_str::<Text<'_>>(text).is_ok_and(|word| words.contains(&&*word))
+            }
+        }
+    }
+}
+
+/// The members of a JSON object, in order, not merged.
+struct Members<'m>(Vec<(Text<'m>, &'m RawValue)>);
+
+impl<'m> serde::Deserialize<'m> for Members<'m> {
+    fn deserialize<D: Deserializer<'m>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'m> Visitor<'m> for Reader {
+            type Value = Members<'m>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<Members<'m>, A::Error> {
+                /// More members than any object of ours has: what follows need not be kept, for
+                /// one of these is unknown or there twice.
+                const ENOUGH: usize = 64;
+
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    if members.len() < ENOUGH {
+                        members.push(member);
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
+    }
+}
