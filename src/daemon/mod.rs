@@ -1,9 +1,147 @@
 //! The service `globstashd`.
+//!
+//! [`main`] gathers the sockets to serve and everything else that a process gets from outside, and
+//! hands it to the [`server`], the event loop. That reads and writes each [`connection`]; what a
+//! call means is the [`service`]'s business, and what variables are, the [`store`]'s.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::options::Options;
+use self::server::{Listener, Server};
+use self::service::Service;
+use self::stdio::Stdio;
+use self::store::Store;
+use crate::map::Limits;
+use crate::sys::activation::{Socket, passed_sockets};
+use crate::sys::address::Address;
+use crate::sys::listen::Bound;
+use crate::sys::manager;
+use crate::sys::signals::Signals;
+
+mod accounts;
+mod connection;
+mod entry;
+mod failure;
+mod interface;
+mod jobs;
+mod log;
+mod options;
+mod parameters;
+mod poller;
+mod server;
+mod service;
+mod stdio;
+mod store;
+mod table;
+
+/// Where every user's programs find the machine-wide service.
+const MACHINE_WIDE: &str = "/run/globstash";
+/// Everybody may connect there; who may do what is decided call by call.
+const MACHINE_WIDE_MODE: u32 = 0o666;
 
 /// Runs the service with the arguments of the process.
 pub fn main() -> ExitCode {
-    eprintln!("globstashd: this version cannot do anything yet");
-    ExitCode::from(2)
+    let options = Options::parse();
+    self::log::begin();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ::log::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> io::Result<()> {
+    let passed = passed_sockets()?;
+    let signals = Signals::open()?;
+    raise_descriptor_limit();
+
+    let (mut listeners, mut connections, mut stdio) = (Vec::new(), Vec::new(), None);
+    for socket in passed {
+        match socket {
+            Socket::Listener(socket) => listeners.push(Listener::Passed(socket)),
+            Socket::Connection(socket) => connections.push(socket),
+        }
+    }
+    let asked = std::env::var_os("SYSTEMD_VARLINK_LISTEN");
+    if asked.as_ref().is_some_and(|asked| asked == "-") {
+        let (socket, carrier) = Stdio::open()?;
+        connections.push(socket);
+        stdio = Some(carrier);
+    } else if let Some(asked) = asked {
+        let address = Address::parse(&asked).map_err(|problem| {
+            io::Error::other(format!(
+                "$SYSTEMD_VARLINK_LISTEN is '{}': {problem}",
+                asked.display()
+            ))
+        })?;
+        listeners.push(bind(&address)?);
+    }
+    if let Some(address) = &options.address {
+        listeners.push(bind(address)?);
+    }
+    if listeners.is_empty() && connections.is_empty() {
+        return Err(io::Error::other(
+            "no socket was passed and no address given\n  \
+             start it with: systemctl start globstashd.socket\n  \
+             or say where to listen: globstashd --address /path",
+        ));
+    }
+    serve(options, signals, listeners, connections)?;
+    stdio.into_iter().for_each(Stdio::finish);
+    Ok(())
+}
+
+fn serve(
+    options: &Options,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    connections: Vec<OwnedFd>,
+) -> io::Result<()> {
+    let limits = Limits {
+        variables: options.maximum_variables,
+        bytes: options.maximum_bytes,
+    };
+    let store = Store::new(limits)?;
+    ::log::info!(version = env!("CARGO_PKG_VERSION"), instance = store.instance(); "serving");
+    let mut server = Server::new(Service::new(store), signals, listeners)?;
+    for connection in connections {
+        server.add(connection)?;
+    }
+    manager::ready(&format!(
+        "Serving; at most {} variables and {} bytes",
+        options.maximum_variables, options.maximum_bytes
+    ));
+    server.run()
+}
+
+fn bind(address: &Address) -> io::Result<Listener> {
+    let mode = (address.path() == Some(MACHINE_WIDE.as_ref())).then_some(MACHINE_WIDE_MODE);
+    Bound::at(address, mode)
+        .map(Listener::Bound)
+        .map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot listen at {}: {error}", address.place().display()),
+            )
+        })
+}
+
+/// As many connections as the accounts allow need as many descriptors, and some more.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        ::log::warn!("cannot raise the limit of open files: {error}");
+    }
 }

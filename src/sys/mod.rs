@@ -1,1 +1,14 @@
 //! System calls that std and rustix lack or that need care.
+
+pub(crate) mod address;
+
+#[cfg(feature = "service")]
+pub(crate) mod activation;
+#[cfg(feature = "service")]
+pub(crate) mod listen;
+#[cfg(feature = "service")]
+pub(crate) mod manager;
+#[cfg(feature = "service")]
+pub(crate) mod peer;
+#[cfg(feature = "service")]
+pub(crate) mod signals;

@@ -1,0 +1,269 @@
+//! One connection: what the peer sent and was not looked at yet, what it is owed, and what it may
+//! still do.
+//!
+//! Knows bytes and messages, and when to read and to write; what a message means is the
+//! [`Service`]'s business, when to come back the [`super::server`]'s.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::accounts::{Accounts, Charge, Excess, Seat, TooMany};
+use super::jobs::Job;
+use super::poller::EventFlags;
+use super::service::Service;
+use crate::sys::peer::Peer;
+use crate::wire::frame::Framer;
+use crate::wire::request::Request;
+
+/// While the peer takes no answers, its calls are not looked at when so many bytes of answers wait.
+const OUTPUT_HIGH: usize = 1 << 20;
+
+/// While its calls are not looked at, nothing is read when so many bytes of them wait. The rest
+/// waits in the kernel, and then in the peer.
+const INPUT_HIGH: usize = 64 << 10;
+
+/// A buffer for answers of up to this many bytes is kept for the next connection.
+const SPARE_MAX: usize = 256 << 10;
+
+/// A connection.
+pub(crate) struct Connection {
+    stream: OwnedFd,
+    peer: Peer,
+    input: Framer,
+    output: Output,
+    /// The call that is being answered in pieces.
+    job: Option<Job>,
+    /// Whole messages may be left in `input`.
+    backlog: bool,
+    /// The peer sends nothing more, or nothing more is to be read.
+    ended: bool,
+    /// The peer takes nothing more.
+    deaf: bool,
+    seat: Result<Seat, TooMany>,
+    charge: Charge,
+    /// What the poller was told last.
+    pub(crate) interest: EventFlags,
+    /// Since when the rest of a message is missing.
+    pub(crate) partial_since: Option<Instant>,
+    /// Whether a deadline for that is set.
+    pub(crate) has_deadline: bool,
+    /// Whether it stands in the queue of those that can go on.
+    pub(crate) is_queued: bool,
+}
+
+/// Answers that were not taken yet.
+#[derive(Default)]
+struct Output {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Connection {
+    /// A new connection, which counts as its user's.
+    pub(crate) fn new(stream: OwnedFd, accounts: &mut Accounts) -> io::Result<Self> {
+        let peer = Peer::of(stream.as_fd())?;
+        let (seat, charge) = accounts.sit(peer.uid);
+        Ok(Connection {
+            stream,
+            peer,
+            input: Framer::default(),
+            output: Output::default(),
+            job: None,
+            backlog: false,
+            ended: false,
+            deaf: false,
+            seat,
+            charge,
+            interest: EventFlags::IN,
+            partial_since: None,
+            has_deadline: false,
+            is_queued: false,
+        })
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    pub(crate) fn charge(&self) -> &Charge {
+        &self.charge
+    }
+
+    /// Whether it is one too many: its first call is refused, then it is closed.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.seat.is_err()
+    }
+
+    /// Reads once what the peer sent. An error, and the connection is to be closed.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        if self.ended || !self.wants_input() {
+            return Ok(());
+        }
+        match recv(&self.stream, &mut *buffer, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => self.ended = true,
+            Ok((length, _)) => self.input.push(&buffer[..length]),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Answers calls, until none is left, one takes longer, or too many answers wait. An error is
+    /// what the peer did wrong, and the connection is to be closed.
+    pub(crate) fn answer(
+        &mut self,
+        service: &mut Service,
+        connections: u64,
+        spare: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        self.output.prepare(spare);
+        self.backlog = false;
+        while self.job.is_none() {
+            if self.output.len() >= OUTPUT_HIGH {
+                self.backlog = true;
+                break;
+            }
+            let message = match self.input.next() {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(_) => return Err("a message is longer than 16 MiB".to_owned()),
+            };
+            self.partial_since = None;
+            let request = Request::parse(message).map_err(|problem| problem.to_string())?;
+            let out = &mut self.output.bytes;
+            match &self.seat {
+                Ok(_) => self.job = service.call(&request, self.peer, connections, out),
+                Err(TooMany(maximum)) => {
+                    service.refuse(&request, *maximum, out);
+                    self.end();
+                }
+            }
+        }
+        self.input.rest();
+        Ok(())
+    }
+
+    /// Goes on with the call that takes longer. The answer goes out before its next piece is made,
+    /// so that never more than one piece waits.
+    pub(crate) fn resume(&mut self, service: &mut Service, spare: &mut Vec<u8>) {
+        self.output.prepare(spare);
+        if let Some(job) = self.job.take() {
+            self.job = service.resume(job, &mut self.output.bytes);
+        }
+    }
+
+    /// Sends what the peer takes.
+    pub(crate) fn flush(&mut self, spare: &mut Vec<u8>) {
+        if self.deaf {
+            self.output = Output::default();
+        }
+        if self.output.len() > 0 {
+            match send(
+                &self.stream,
+                self.output.rest(),
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Ok(length) => self.output.sent += length,
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+                Err(_) => self.hang_up(),
+            }
+        }
+        self.output.settle(spare);
+    }
+
+    /// The peer takes no more answers. What it asked for is done all the same, except to look up
+    /// what it will not hear.
+    pub(crate) fn hang_up(&mut self) {
+        self.deaf = true;
+        self.output = Output::default();
+        self.job.take_if(|job| !job.changes_something());
+    }
+
+    /// Nothing more is to be read; what was read is answered.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether there is work that need not wait for the peer.
+    pub(crate) fn can_go_on(&self) -> bool {
+        match self.job {
+            Some(_) => self.output.len() == 0,
+            None => self.backlog && self.output.len() < OUTPUT_HIGH,
+        }
+    }
+
+    /// Whether a call is being answered in pieces.
+    pub(crate) fn has_job(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// Whether nothing is left to do for the peer.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ended && self.job.is_none() && !self.backlog && self.output.len() == 0
+    }
+
+    /// Whether part of a message is there and the rest is not.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.job.is_none() && !self.backlog && self.input.waiting() > 0
+    }
+
+    /// What to be told of by the poller.
+    pub(crate) fn wanted(&self) -> EventFlags {
+        let mut wanted = EventFlags::empty();
+        wanted.set(EventFlags::IN, !self.ended && self.wants_input());
+        wanted.set(EventFlags::OUT, self.output.len() > 0);
+        wanted
+    }
+
+    /// Counts what waits. An error, and some connection must go.
+    pub(crate) fn recharge(&mut self) -> Result<(), Excess> {
+        let kept = self.job.as_ref().map_or(0, Job::memory);
+        self.charge
+            .set(self.input.waiting() + self.output.len() + kept)
+    }
+
+    fn wants_input(&self) -> bool {
+        let is_held_up = self.job.is_some() || self.backlog;
+        !is_held_up || self.input.waiting() < INPUT_HIGH
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl Output {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// Makes room for more; borrows the spare buffer if it has none of its own.
+    fn prepare(&mut self, spare: &mut Vec<u8>) {
+        if self.bytes.capacity() == 0 {
+            std::mem::swap(&mut self.bytes, spare);
+        } else if self.sent > self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Gives the buffer back if it is empty: an idle connection has none.
+    fn settle(&mut self, spare: &mut Vec<u8>) {
+        if self.len() == 0 {
+            let mut bytes = std::mem::take(self).bytes;
+            if bytes.capacity() <= SPARE_MAX && bytes.capacity() > spare.capacity() {
+                bytes.clear();
+                *spare = bytes;
+            }
+        }
+    }
+}

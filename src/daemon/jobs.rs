@@ -1,0 +1,144 @@
+//! Calls that visit many variables, done in pieces so that others have their turn in between.
+
+use std::ops::ControlFlow;
+
+use super::entry::{Fields, write_variable};
+use super::failure::{Failure, REPLY_MAX};
+use super::store::{Budget, Collection, Progress, Store, Walk};
+use crate::wire::reply::Reply;
+
+/// A reply to a List with `more` ends with the entry that makes it larger than this, in bytes.
+const STREAM_REPLY: usize = 64 << 10;
+
+/// What one entry of a reply takes beside its key, at least, in bytes: `{"key":"","revision":1},`.
+const ENTRY_MIN: usize = 24;
+
+/// What a gathered key takes in memory beside its bytes: a shared key's counters, its place in a
+/// set, and what the allocator adds.
+const KEY_OVERHEAD: usize = 64;
+
+/// How much work is done for one call before others have their turn, in the steps of [`Budget`]:
+/// some tenths of a millisecond.
+const SLICE: usize = 100_000;
+
+/// A call that is being answered in pieces.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// What is left to do.
+    pub(crate) work: Work,
+    /// The method, for error replies.
+    pub(crate) method: String,
+    /// The caller wants no reply.
+    pub(crate) oneway: bool,
+}
+
+/// What a call has to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// List with `more`: replies of moderate size.
+    Stream(Walk, Fields),
+    /// List without: one reply, true at its revision.
+    Gather(Collection, Fields),
+    /// Delete by patterns: one change.
+    Delete(Collection),
+}
+
+impl Job {
+    /// Whether it does more than to tell the caller something.
+    pub(crate) fn changes_something(&self) -> bool {
+        matches!(self.work, Work::Delete(_))
+    }
+
+    /// How many bytes of memory it keeps, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        match &self.work {
+            Work::Stream(..) => 0,
+            Work::Gather(collection, _) | Work::Delete(collection) => {
+                let (count, bytes) = collection.size();
+                count * KEY_OVERHEAD + bytes
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Does some of it. Replies go to `out`.
+    pub(crate) fn run(
+        &mut self,
+        store: &mut Store,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, Failure> {
+        match self {
+            Work::Stream(walk, fields) => Ok(stream(store, walk, *fields, out)),
+            Work::Gather(collection, fields) => gather(store, collection, *fields, out),
+            Work::Delete(collection) => Ok(delete(store, collection, out)),
+        }
+    }
+}
+
+/// One reply, or none if nothing was found in the time.
+fn stream(store: &Store, walk: &mut Walk, fields: Fields, out: &mut Vec<u8>) -> Progress {
+    let start = out.len();
+    let mut any = false;
+    let mut reply = Reply::new(&mut *out).parameters();
+    let mut entries = reply.array("entries");
+    let progress = store.walk(walk, &mut Budget::new(SLICE), |variable| {
+        any = true;
+        write_variable(&mut entries.object(), variable, fields);
+        match entries.len() - start < STREAM_REPLY {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    });
+    drop(entries);
+    reply.count("revision", store.revision().0);
+    if progress == Progress::Paused {
+        reply.continues();
+    }
+    drop(reply);
+    if progress == Progress::Paused && !any {
+        out.truncate(start);
+    }
+    progress
+}
+
+/// The reply, once all keys are known.
+fn gather(
+    store: &Store,
+    collection: &mut Collection,
+    fields: Fields,
+    out: &mut Vec<u8>,
+) -> Result<Progress, Failure> {
+    let progress = store.collect(collection, &mut Budget::new(SLICE));
+    let (count, bytes) = collection.size();
+    if count * ENTRY_MIN + bytes > REPLY_MAX {
+        return Err(Failure::ReplyTooLarge);
+    }
+    if progress == Progress::Paused {
+        return Ok(progress);
+    }
+    let start = out.len();
+    let mut reply = Reply::new(out).parameters();
+    let mut entries = reply.array("entries");
+    for variable in store.collected(collection) {
+        write_variable(&mut entries.object(), variable, fields);
+        if entries.len() - start > REPLY_MAX {
+            return Err(Failure::ReplyTooLarge);
+        }
+    }
+    drop(entries);
+    reply.count("revision", store.revision().0);
+    Ok(progress)
+}
+
+/// Deletes, once all keys are known.
+fn delete(store: &mut Store, collection: &mut Collection, out: &mut Vec<u8>) -> Progress {
+    let progress = store.collect(collection, &mut Budget::new(SLICE));
+    if progress == Progress::Finished {
+        let (count, revision) = store.delete_collected(collection);
+        let mut reply = Reply::new(out).parameters();
+        reply.count("count", count);
+        reply.count("revision", revision.0);
+    }
+    progress
+}

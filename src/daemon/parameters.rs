@@ -1,0 +1,53 @@
+//! From the parameters of a call to what the store takes.
+
+use super::failure::Failure;
+use super::interface;
+use super::store::pattern::{PATTERNS_MAX, Patterns};
+use super::store::{Condition, Value};
+use crate::wire::json::read_base64;
+use crate::wire::text::Text;
+
+/// The value that a caller gave, if any. `culprit` is the parameter that is wrong if it gave two.
+pub(crate) fn read_value<'v>(
+    key: &str,
+    value: &'v Option<Text<'_>>,
+    data: &Option<Text<'_>>,
+    culprit: &str,
+) -> Result<Option<Value<'v>>, Failure> {
+    match (value, data) {
+        (None, None) => Ok(None),
+        (Some(text), None) => match Value::text(text) {
+            Ok(value) => Ok(Some(value)),
+            Err(flaw) => Err(Failure::InvalidValue(key.to_owned(), flaw)),
+        },
+        (None, Some(data)) => match read_base64(data) {
+            Some(bytes) => Ok(Some(Value::data(bytes))),
+            None => Err(Failure::parameter(culprit)),
+        },
+        (Some(_), Some(_)) => Err(Failure::parameter(culprit)),
+    }
+}
+
+/// A condition; without one, one that always holds.
+pub(crate) fn read_condition<'c>(
+    key: &str,
+    condition: &'c Option<interface::Condition<'_>>,
+) -> Result<Condition<'c>, Failure> {
+    let Some(condition) = condition else {
+        return Ok(Condition::default());
+    };
+    Ok(Condition {
+        defined: condition.defined,
+        revision: condition.revision,
+        value: read_value(key, &condition.value, &condition.data, "condition")?,
+    })
+}
+
+/// The patterns of a call.
+pub(crate) fn read_patterns(patterns: &[Text<'_>]) -> Result<Patterns, Failure> {
+    if patterns.len() > PATTERNS_MAX {
+        return Err(Failure::parameter("patterns"));
+    }
+    Patterns::compile(patterns)
+        .map_err(|problem| Failure::InvalidPattern(patterns[problem.index].to_string(), problem))
+}

@@ -1,0 +1,469 @@
+//! The event loop: accepts, reads, answers, writes; one thread, one turn after the other.
+//!
+//! A turn serves the descriptors that are ready, then goes on with one call that takes longer.
+//! Nothing in it costs as much as there are connections; nothing blocks; and when there is nothing
+//! to do it sleeps without a timer.
+//!
+//! Knows descriptors, readiness and deadlines, not a single key.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
+
+use super::accounts::{Accounts, Excess};
+use super::connection::Connection;
+use super::log::Sparingly;
+use super::poller::{Deadlines, EventFlags, Poller};
+use super::service::Service;
+use super::table::{Table, Token};
+use crate::sys::listen::Bound;
+use crate::sys::manager;
+use crate::sys::signals::{Signal, Signals};
+
+/// How much is read at once, in bytes; as much as sd-varlink does.
+const READ: usize = 64 << 10;
+/// Most connections accepted in one turn.
+const ACCEPT_MAX: usize = 64;
+/// How long a peer may take for a message, from its first byte to its last.
+const MESSAGE_TIME: Duration = Duration::from_secs(30);
+/// How long nothing is accepted when descriptors or memory have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Most connections that wait to be told that they are too many; others are closed at once.
+const REFUSED_MAX: usize = 64;
+/// How long, when asked to stop, calls are still taken from those who have sent them already.
+const LAST_CALLS: Duration = Duration::from_millis(50);
+/// How long answers may take to go out then.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What the poller calls the signals. Tokens never get so high.
+const SIGNALS: u64 = u64::MAX;
+/// What it calls the first listener; the next ones are below.
+const LISTENERS: u64 = u64::MAX - 1;
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    /// It was passed to us.
+    Passed(OwnedFd),
+    /// We made it.
+    Bound(Bound),
+}
+
+/// What can become due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// A message that is not whole yet has had its time.
+    Message(Token),
+    /// Accepting may work again.
+    Accept,
+    /// The service manager wants to hear from us.
+    Alive,
+    /// Whoever has not taken its answer by now will not.
+    GraceOver,
+}
+
+/// The loop and all that it serves.
+pub(crate) struct Server {
+    poller: Poller,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    connections: Table<Connection>,
+    accounts: Accounts,
+    service: Service,
+    deadlines: Deadlines<Due>,
+    /// Connections with work that need not wait for their peers.
+    queue: VecDeque<Token>,
+    /// How many connections are there only to be told that they are too many.
+    refused: usize,
+    accept_paused: bool,
+    watchdog: Option<Duration>,
+    state: State,
+    log: Sparingly,
+    buffer: Box<[u8]>,
+    spare: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Serving,
+    /// What was read is answered, nothing more is read.
+    Stopping,
+    Over,
+}
+
+impl Server {
+    /// A server that accepts from these listeners.
+    pub(crate) fn new(
+        service: Service,
+        signals: Signals,
+        listeners: Vec<Listener>,
+    ) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(&signals, SIGNALS, EventFlags::IN)?;
+        for (listener, name) in listeners.iter().zip((0..=LISTENERS).rev()) {
+            poller.add(listener, name, EventFlags::IN)?;
+        }
+        let mut server = Server {
+            poller,
+            signals,
+            listeners,
+            connections: Table::default(),
+            accounts: Accounts::default(),
+            service,
+            deadlines: Deadlines::default(),
+            queue: VecDeque::new(),
+            refused: 0,
+            accept_paused: false,
+            watchdog: manager::watchdog_interval(),
+            state: State::Serving,
+            log: Sparingly::default(),
+            buffer: vec![0; READ].into(),
+            spare: Vec::new(),
+        };
+        if server.watchdog.is_some() {
+            server.deadlines.add(Instant::now(), Due::Alive);
+        }
+        Ok(server)
+    }
+
+    /// Takes in a connection.
+    pub(crate) fn add(&mut self, stream: OwnedFd) -> io::Result<()> {
+        let connection = Connection::new(stream, &mut self.accounts)?;
+        let is_refused = connection.is_refused();
+        if is_refused {
+            let peer = connection.peer();
+            self.log.warn(
+                || log::warn!(uid = peer.uid, pid = peer.pid; "too many connections: refusing one"),
+            );
+            if self.refused == REFUSED_MAX {
+                return Ok(());
+            }
+            self.refused += 1;
+        }
+        let token = self.connections.insert(connection);
+        let connection = self
+            .connections
+            .get_mut(token)
+            .expect("it was put there just now");
+        if is_refused {
+            connection.partial_since = Some(Instant::now());
+            connection.has_deadline = true;
+            self.deadlines
+                .add(Instant::now() + MESSAGE_TIME, Due::Message(token));
+        }
+        self.poller
+            .add(&*connection, token.to_u64(), connection.interest)
+    }
+
+    /// Serves until a signal ends it, or, without listeners, until the last connection is closed.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut ready = Vec::new();
+        while !self.is_over() {
+            self.poller.wait(self.timeout(), &mut ready)?;
+            for (name, flags) in ready.drain(..) {
+                self.serve(name, flags)?;
+            }
+            self.go_on();
+            self.do_what_is_due();
+        }
+        log::info!(
+            variables = self.service.store().len(), revision = self.service.store().revision().0;
+            "ending, the variables are forgotten"
+        );
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        let needs_connections = self.state == State::Stopping || self.listeners.is_empty();
+        self.state == State::Over || needs_connections && self.connections.is_empty()
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.queue.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.deadlines
+            .next()
+            .map(|when| when.saturating_duration_since(Instant::now()))
+    }
+
+    fn serve(&mut self, name: u64, flags: EventFlags) -> io::Result<()> {
+        match name {
+            SIGNALS => self.heed_signals(),
+            name if name > LISTENERS - self.listeners.len() as u64 => {
+                self.accept((LISTENERS - name) as usize)
+            }
+            name => {
+                self.serve_connection(Token::from_u64(name), flags);
+                Ok(())
+            }
+        }
+    }
+
+    // ---- connections ----
+
+    fn accept(&mut self, listener: usize) -> io::Result<()> {
+        for _ in 0..ACCEPT_MAX {
+            match accept_with(&self.listeners[listener], SocketFlags::CLOEXEC) {
+                Ok(stream) => {
+                    if let Err(error) = self.add(stream) {
+                        self.log
+                            .warn(|| log::warn!("cannot serve a connection: {error}"));
+                    }
+                }
+                Err(Errno::AGAIN) => break,
+                // The peer gave up before its turn came.
+                Err(Errno::CONNABORTED | Errno::INTR) => {}
+                Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                    self.log
+                        .warn(|| log::warn!("cannot accept connections for a moment: {error}"));
+                    return self.pause_accepting();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The listener stays ready, and would wake us again and again: nothing is asked of it for a
+    /// while.
+    fn pause_accepting(&mut self) -> io::Result<()> {
+        self.accept_paused = true;
+        self.deadlines
+            .add(Instant::now() + ACCEPT_PAUSE, Due::Accept);
+        self.ask_listeners(EventFlags::empty())
+    }
+
+    fn ask_listeners(&self, interest: EventFlags) -> io::Result<()> {
+        self.listeners
+            .iter()
+            .zip((0..=LISTENERS).rev())
+            .try_for_each(|(listener, name)| self.poller.modify(listener, name, interest))
+    }
+
+    fn serve_connection(&mut self, token: Token, flags: EventFlags) {
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
+            connection.hang_up();
+        }
+        if connection.receive(&mut self.buffer).is_err() {
+            return self.close(token);
+        }
+        self.advance(token);
+    }
+
+    /// Does for a connection what can be done now: calls answered, answers sent.
+    fn advance(&mut self, token: Token) {
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        let connections = self.accounts.connections();
+        if let Err(violation) = connection.answer(&mut self.service, connections, &mut self.spare) {
+            let peer = connection.peer();
+            self.log.warn(
+                || log::warn!(uid = peer.uid, pid = peer.pid; "closing a connection: {violation}"),
+            );
+            return self.close(token);
+        }
+        connection.flush(&mut self.spare);
+        self.settle(token);
+    }
+
+    /// Goes on with one call that takes longer, and lets the others have their turn.
+    fn go_on(&mut self) {
+        let Some(token) = self.queue.pop_front() else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        connection.is_queued = false;
+        if connection.has_job() {
+            connection.resume(&mut self.service, &mut self.spare);
+        }
+        self.advance(token);
+    }
+
+    /// After something happened to a connection: what next?
+    fn settle(&mut self, token: Token) {
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        if connection.is_done() {
+            return self.close(token);
+        }
+        if connection.can_go_on() && !connection.is_queued {
+            connection.is_queued = true;
+            self.queue.push_back(token);
+        }
+        if !connection.is_partial() {
+            connection.partial_since = None;
+        } else if connection.partial_since.is_none() {
+            let now = Instant::now();
+            connection.partial_since = Some(now);
+            if !connection.has_deadline {
+                connection.has_deadline = true;
+                self.deadlines.add(now + MESSAGE_TIME, Due::Message(token));
+            }
+        }
+        let wanted = connection.wanted();
+        if wanted != connection.interest {
+            connection.interest = wanted;
+            if self
+                .poller
+                .modify(&*connection, token.to_u64(), wanted)
+                .is_err()
+            {
+                return self.close(token);
+            }
+        }
+        if let Err(excess) = connection.recharge() {
+            self.relieve(token, excess);
+        }
+    }
+
+    fn close(&mut self, token: Token) {
+        let Some(connection) = self.connections.remove(token) else {
+            return;
+        };
+        self.refused -= usize::from(connection.is_refused());
+        drop(connection);
+        if self.accept_paused {
+            self.accept_again();
+        }
+    }
+
+    /// Too much waits: the connection on which most does is closed, of the same user or of all.
+    fn relieve(&mut self, token: Token, excess: Excess) {
+        let Some(last_straw) = self.connections.get(token) else {
+            return;
+        };
+        let is_concerned = |connection: &Connection| match excess {
+            Excess::User => connection.charge().same_user(last_straw.charge()),
+            Excess::Total => true,
+        };
+        let worst = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| is_concerned(connection))
+            .max_by_key(|(_, connection)| connection.charge().bytes());
+        if let Some((worst, connection)) = worst {
+            let peer = connection.peer();
+            self.log.warn(|| log::warn!(uid = peer.uid, pid = peer.pid; "closing a connection: too much waits on it"));
+            self.close(worst);
+        }
+    }
+
+    fn accept_again(&mut self) {
+        self.accept_paused = false;
+        if let Err(error) = self.ask_listeners(EventFlags::IN) {
+            log::error!("cannot accept connections any more: {error}");
+        }
+    }
+
+    // ---- time and signals ----
+
+    fn do_what_is_due(&mut self) {
+        if self.deadlines.next().is_none() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(due) = self.deadlines.take(now) {
+            match due {
+                Due::Message(token) => self.check_message(token, now),
+                Due::Accept if self.accept_paused => self.accept_again(),
+                Due::Accept => {}
+                Due::Alive => {
+                    manager::alive();
+                    self.deadlines
+                        .add(now + self.watchdog.unwrap_or(Duration::MAX), Due::Alive);
+                }
+                Due::GraceOver => self.state = State::Over,
+            }
+        }
+    }
+
+    /// Closes a connection whose peer has taken too long for a message.
+    fn check_message(&mut self, token: Token, now: Instant) {
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        match connection.partial_since {
+            None => connection.has_deadline = false,
+            Some(since) if since + MESSAGE_TIME > now => {
+                self.deadlines
+                    .add(since + MESSAGE_TIME, Due::Message(token));
+            }
+            Some(_) => {
+                let peer = connection.peer();
+                self.log.warn(
+                    || log::warn!(uid = peer.uid, pid = peer.pid; "closing a connection: half a message for too long"),
+                );
+                self.close(token);
+            }
+        }
+    }
+
+    fn heed_signals(&mut self) -> io::Result<()> {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::Stop if self.state == State::Serving => self.stop()?,
+                Signal::Stop => {}
+                Signal::Reload => log::info!("there is no configuration to reload"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more is accepted; who has called already is answered; then it is over.
+    fn stop(&mut self) -> io::Result<()> {
+        manager::stopping("answering the last calls");
+        self.state = State::Stopping;
+        self.listeners.clear();
+        self.deadlines.add(Instant::now() + GRACE, Due::GraceOver);
+        self.take_last_calls()?;
+        let all: Vec<Token> = self.connections.iter().map(|(token, _)| token).collect();
+        for token in all {
+            if let Some(connection) = self.connections.get_mut(token) {
+                connection.end();
+            }
+            self.settle(token);
+        }
+        Ok(())
+    }
+
+    /// Reads what is there already.
+    fn take_last_calls(&mut self) -> io::Result<()> {
+        let end = Instant::now() + LAST_CALLS;
+        let mut ready = Vec::new();
+        while Instant::now() < end {
+            self.poller.wait(Some(Duration::ZERO), &mut ready)?;
+            let calls: Vec<_> = ready
+                .drain(..)
+                .filter(|(name, _)| *name < LISTENERS)
+                .collect();
+            if calls.is_empty() {
+                break;
+            }
+            for (name, flags) in calls {
+                self.serve_connection(Token::from_u64(name), flags);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Passed(socket) => socket.as_fd(),
+            Listener::Bound(socket) => socket.as_fd(),
+        }
+    }
+}

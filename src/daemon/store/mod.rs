@@ -1,0 +1,312 @@
+//! The store: what keys, values and conditions mean, on top of the map.
+//!
+//! Keys and values are checked here and nowhere else; a change is made only if its condition
+//! holds, and carries the time and the process that made it. [`Store::walk`] and
+//! [`Store::collect`] visit the variables that match patterns in pieces, so that no call holds up
+//! the others.
+//!
+//! Knows no connection and no protocol: who calls is a [`Writer`], what is wrong is a [`Refusal`].
+
+mod key;
+pub(crate) mod pattern;
+mod walk;
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(crate) use self::key::{KEY_MAX, KeyFlaw};
+use self::pattern::Patterns;
+use self::walk::Journal;
+pub(crate) use self::walk::{Budget, Collection, Progress, Walk};
+use crate::map::{Entry, Full, Limits, Map, Revision, Stamp};
+use crate::wire::text::{Flaw, flaw, is_text};
+
+/// Longest value, in bytes.
+pub(crate) const VALUE_MAX: usize = 1 << 20;
+
+/// Most variables that one call deletes by patterns. Bounds how long it holds up the others.
+pub(crate) const DELETE_MAX: usize = 4096;
+
+/// Kinds of values, as the map's stamps keep them.
+const DATA: u16 = 0;
+const TEXT: u16 = 1;
+
+/// The process that makes a change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writer {
+    /// Its user.
+    pub(crate) uid: u32,
+    /// Its process ID.
+    pub(crate) pid: u32,
+}
+
+/// A value that a caller gave.
+#[derive(Debug)]
+pub(crate) struct Value<'v> {
+    bytes: Cow<'v, [u8]>,
+    kind: u16,
+}
+
+/// What a variable must be like. Every field that is set must hold.
+#[derive(Debug, Default)]
+pub(crate) struct Condition<'c> {
+    /// Whether it must be defined.
+    pub(crate) defined: Option<bool>,
+    /// The revision it must have; 0: not defined.
+    pub(crate) revision: Option<i64>,
+    /// The value it must have.
+    pub(crate) value: Option<Value<'c>>,
+}
+
+/// Why a call cannot be done. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The key is none.
+    Key(KeyFlaw),
+    /// The value has so many bytes, more than [`VALUE_MAX`].
+    ValueTooLarge(usize),
+    /// The condition does not hold; the variable has this revision.
+    Condition(Revision),
+    /// There is no room.
+    Full(Full),
+}
+
+/// A variable as it is now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Variable<'s>(Entry<'s>);
+
+/// What a variable holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Content<'s> {
+    /// Bytes that are text.
+    Text(&'s [u8]),
+    /// Any other bytes.
+    Data(&'s [u8]),
+}
+
+/// The variables and what belongs to them.
+pub(crate) struct Store {
+    map: Map,
+    journal: Journal,
+    instance: String,
+    started: u64,
+}
+
+impl Store {
+    /// An empty store: a new instance.
+    pub(crate) fn new(limits: Limits) -> std::io::Result<Self> {
+        let mut random = [0; 16];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        Ok(Store {
+            map: Map::new(limits),
+            journal: Journal::default(),
+            instance: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+            started: now(),
+        })
+    }
+
+    /// What tells this store from one before or after it: 32 hexadecimal digits.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// When it began, in µs since the UNIX epoch.
+    pub(crate) fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// The revision of the last change.
+    pub(crate) fn revision(&self) -> Revision {
+        self.map.revision()
+    }
+
+    /// How many variables there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.map.len()
+    }
+
+    /// How many bytes keys and values take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.map.bytes()
+    }
+
+    /// How much it may hold.
+    pub(crate) fn limits(&self) -> Limits {
+        self.map.limits()
+    }
+
+    /// Reads a variable; `None` if it is not defined.
+    pub(crate) fn get(&self, key: &str) -> Result<Option<Variable<'_>>, Refusal> {
+        key::check(key).map_err(Refusal::Key)?;
+        Ok(self.map.get(key.as_bytes()).map(Variable))
+    }
+
+    /// Defines a variable or replaces its value, if it is as `condition` says.
+    pub(crate) fn set(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        condition: &Condition<'_>,
+        writer: Writer,
+    ) -> Result<Revision, Refusal> {
+        let before = self.get(key)?;
+        if value.bytes.len() > VALUE_MAX {
+            return Err(Refusal::ValueTooLarge(value.bytes.len()));
+        }
+        condition.check(before)?;
+        let is_new = before.is_none();
+        let stamp = Stamp {
+            time: now(),
+            uid: writer.uid,
+            pid: writer.pid,
+            kind: value.kind,
+        };
+        let revision = self
+            .map
+            .set(key.as_bytes(), &value.bytes, stamp)
+            .map_err(Refusal::Full)?;
+        if is_new
+            && self.journal.is_read()
+            && let Some(entry) = self.map.get(key.as_bytes())
+        {
+            self.journal.note(entry.key());
+        }
+        Ok(revision)
+    }
+
+    /// Deletes a variable, if it is as `condition` says. Returns how many there were, and the
+    /// revision of the change, or the present one if there was none.
+    pub(crate) fn delete(
+        &mut self,
+        key: &str,
+        condition: &Condition<'_>,
+    ) -> Result<(u64, Revision), Refusal> {
+        condition.check(self.get(key)?)?;
+        Ok(self.map.delete(&[key]))
+    }
+
+    /// Visits the next variables of a walk, until `visit` breaks or the budget is spent.
+    pub(crate) fn walk<'s>(
+        &'s self,
+        walk: &mut Walk,
+        budget: &mut Budget,
+        mut visit: impl FnMut(Variable<'s>) -> ControlFlow<()>,
+    ) -> Progress {
+        walk.run(&self.map, budget, |entry| visit(Variable(entry)))
+    }
+
+    /// Begins to gather the first `limit` keys that match.
+    pub(crate) fn collection(&mut self, patterns: Patterns, limit: usize) -> Collection {
+        self.journal.rest();
+        Collection::new(&self.journal, patterns, limit)
+    }
+
+    /// Gathers more keys. Once it has finished, the keys are exactly those that match now.
+    pub(crate) fn collect(&self, collection: &mut Collection, budget: &mut Budget) -> Progress {
+        collection.run(&self.map, &self.journal, budget)
+    }
+
+    /// The variables of a collection that has finished in this turn.
+    pub(crate) fn collected<'s>(
+        &'s self,
+        collection: &'s Collection,
+    ) -> impl Iterator<Item = Variable<'s>> {
+        collection
+            .keys()
+            .filter_map(|key| self.map.get(key).map(Variable))
+    }
+
+    /// Deletes the variables of a collection that has finished in this turn, with one revision.
+    pub(crate) fn delete_collected(&mut self, collection: &Collection) -> (u64, Revision) {
+        let keys: Vec<_> = collection.keys().collect();
+        self.map.delete(&keys)
+    }
+}
+
+impl<'v> Value<'v> {
+    /// A value given as text.
+    pub(crate) fn text(text: &'v str) -> Result<Self, Flaw> {
+        match flaw(text) {
+            None => Ok(Value {
+                bytes: Cow::Borrowed(text.as_bytes()),
+                kind: TEXT,
+            }),
+            Some(flaw) => Err(flaw),
+        }
+    }
+
+    /// A value given as bytes.
+    pub(crate) fn data(bytes: Vec<u8>) -> Self {
+        let kind = if is_text(&bytes) { TEXT } else { DATA };
+        Value {
+            bytes: Cow::Owned(bytes),
+            kind,
+        }
+    }
+}
+
+impl Condition<'_> {
+    /// Whether a variable is as it must be.
+    fn check(&self, variable: Option<Variable<'_>>) -> Result<(), Refusal> {
+        let revision = variable.map_or(Revision::default(), |variable| variable.revision());
+        let defined = self
+            .defined
+            .is_none_or(|wanted| wanted == variable.is_some());
+        let at_revision = self
+            .revision
+            .is_none_or(|wanted| u64::try_from(wanted) == Ok(revision.0));
+        let has_value = self.value.as_ref().is_none_or(|wanted| {
+            variable.is_some_and(|variable| variable.0.value() == &*wanted.bytes)
+        });
+        match defined && at_revision && has_value {
+            true => Ok(()),
+            false => Err(Refusal::Condition(revision)),
+        }
+    }
+}
+
+impl<'s> Variable<'s> {
+    /// Its key.
+    pub(crate) fn key(&self) -> &'s [u8] {
+        self.0.key()
+    }
+
+    /// Its value.
+    pub(crate) fn content(&self) -> Content<'s> {
+        match self.0.stamp().kind {
+            TEXT => Content::Text(self.0.value()),
+            _ => Content::Data(self.0.value()),
+        }
+    }
+
+    /// The revision of its last change.
+    pub(crate) fn revision(&self) -> Revision {
+        self.0.revision()
+    }
+
+    /// When it was last changed, in µs since the UNIX epoch.
+    pub(crate) fn modified(&self) -> u64 {
+        self.0.stamp().time
+    }
+
+    /// The process that last changed it.
+    pub(crate) fn writer(&self) -> Writer {
+        let stamp = self.0.stamp();
+        Writer {
+            uid: stamp.uid,
+            pid: stamp.pid,
+        }
+    }
+}
+
+/// µs since the UNIX epoch; 0 if the clock is set to before it.
+fn now() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Sockets that whoever started us has opened already.
+//!
+//! The protocol is that of sd_listen_fds(3): descriptors from 3 on, named in `$LISTEN_FDNAMES`,
+//! meant for us if `$LISTEN_PID` is ours. What they are is asked of the kernel: systemd passes a
+//! listening socket, `varlinkctl exec:` a connection.
+
+// SAFETY: descriptors passed by number can only become owned by `OwnedFd::from_raw_fd`.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+
+use libsystemd::activation::{FileDescriptor, receive_descriptors, receive_descriptors_with_names};
+use rustix::net::{AddressFamily, SocketType, sockopt};
+
+/// The name of sockets that speak varlink: `FileDescriptorName=` of our socket unit, and what
+/// sd-varlink's own clients call them.
+const NAME: &str = "varlink";
+
+/// Names of sockets that nobody gave a name: systemd-socket-activate says `unknown`, and without
+/// `FileDescriptorName=` a socket has the name of its unit.
+const UNNAMED: [&str; 2] = ["unknown", "globstashd.socket"];
+
+/// A socket to serve.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    /// Connections are to be accepted from it.
+    Listener(OwnedFd),
+    /// It is a connection.
+    Connection(OwnedFd),
+}
+
+/// The sockets that were passed to this process. To be called once, before there are threads: it
+/// removes the variables from the environment, so that no child takes them for its own.
+pub(crate) fn passed_sockets() -> io::Result<Vec<Socket>> {
+    let named = std::env::var_os("LISTEN_FDNAMES").is_some();
+    let descriptors: Vec<(FileDescriptor, String)> = if named {
+        receive_descriptors_with_names(true)
+    } else {
+        receive_descriptors(true).map(|all| {
+            all.into_iter()
+                .map(|descriptor| (descriptor, NAME.to_owned()))
+                .collect()
+        })
+    }
+    .map_err(|error| {
+        io::Error::other(format!("cannot take the sockets that were passed: {error}"))
+    })?;
+
+    let mut sockets = Vec::new();
+    for (descriptor, name) in descriptors {
+        // SAFETY: the descriptor was passed to this process for its own, `FileDescriptor` does not
+        // close it, and each is taken once.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor.into_raw_fd()) };
+        if name != NAME && !UNNAMED.contains(&&*name) {
+            log::warn!(
+                "closing the descriptor '{name}' that was passed: only sockets named '{NAME}' are served"
+            );
+            continue;
+        }
+        sockets.push(Socket::of(descriptor)?);
+    }
+    Ok(sockets)
+}
+
+impl Socket {
+    /// Asks the kernel what a descriptor is.
+    fn of(descriptor: OwnedFd) -> io::Result<Self> {
+        let fits = sockopt::socket_domain(&descriptor)? == AddressFamily::UNIX
+            && sockopt::socket_type(&descriptor)? == SocketType::STREAM;
+        if !fits {
+            let problem = "a descriptor was passed that is no UNIX stream socket";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        Ok(match sockopt::socket_acceptconn(&descriptor)? {
+            true => Socket::Listener(descriptor),
+            false => Socket::Connection(descriptor),
+        })
+    }
+}
