@@ -16,7 +16,10 @@ fn parameters_may_be_absent_null_or_empty() {
     ] {
         peer.send(&request);
         let reply = peer.receive();
-        assert_eq!(reply["parameters"]["interfaces"], json!(["io.globstash", "org.varlink.service"]));
+        assert_eq!(
+            reply["parameters"]["interfaces"],
+            json!(["io.globstash", "org.varlink.service"])
+        );
     }
 }
 
@@ -26,7 +29,19 @@ fn a_typo_in_a_parameter_is_named_and_changes_nothing() {
     let mut peer = daemon.connect();
     let reply = peer.call("io.globstash.Set", json!({"key": "foo", "vaule": "bar"}));
     assert_eq!(reply, invalid_parameter("vaule"));
-    let reply = peer.call("org.varlink.service.GetInterfaceDescription", json!({"interface": "a.b"}));
-    assert_eq!(reply, error("org.varlink.service.InterfaceNotFound", json!({"interface": "a.b"})));
-    assert_eq!(peer.ask("io.globstash.Get", json!({"key": "foo"}))["revision"], 0);
+    let reply = peer.call(
+        "org.varlink.service.GetInterfaceDescription",
+        json!({"interface": "a.b"}),
+    );
+    assert_eq!(
+        reply,
+        error(
+            "org.varlink.service.InterfaceNotFound",
+            json!({"interface": "a.b"})
+        )
+    );
+    assert_eq!(
+        peer.ask("io.globstash.Get", json!({"key": "foo"}))["revision"],
+        0
+    );
 }

@@ -47,7 +47,10 @@ impl Daemon {
         let daemon = Daemon { child, folder };
         let mut message = [0; 4096];
         let length = notify.recv(&mut message).unwrap_or_else(|error| {
-            panic!("the service did not become ready: {error}\n{}", daemon.log())
+            panic!(
+                "the service did not become ready: {error}\n{}",
+                daemon.log()
+            )
         });
         let message = String::from_utf8_lossy(&message[..length]);
         assert!(message.lines().any(|line| line == "READY=1"), "{message}");
@@ -87,7 +90,10 @@ impl Daemon {
     /// The command `globstash`, set up to talk to this service.
     pub fn command<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_globstash"));
-        command.env("GLOBSTASH_ADDRESS", self.socket()).args(arguments).stdin(Stdio::null());
+        command
+            .env("GLOBSTASH_ADDRESS", self.socket())
+            .args(arguments)
+            .stdin(Stdio::null());
         command
     }
 
@@ -104,22 +110,33 @@ impl Daemon {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
                 return status;
             }
-            assert!(Instant::now() < watchdog, "the service does not end\n{}", self.log());
+            assert!(
+                Instant::now() < watchdog,
+                "the service does not end\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
     /// A line such as `VmRSS` of its status in /proc, without the unit.
     pub fn status(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it lives");
-        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it lives");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         let value = line.and_then(|line| line.split_whitespace().next());
-        value.and_then(|value| value.parse().ok()).expect("a number")
+        value
+            .and_then(|value| value.parse().ok())
+            .expect("a number")
     }
 
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it lives").count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .expect("it lives")
+            .count()
     }
 }
 
@@ -149,8 +166,13 @@ impl Peer {
     /// Speaks on a stream that is connected already.
     pub fn new(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(WATCHDOG)).expect("a time-out");
-        stream.set_write_timeout(Some(WATCHDOG)).expect("a time-out");
-        Peer { stream, received: Vec::new() }
+        stream
+            .set_write_timeout(Some(WATCHDOG))
+            .expect("a time-out");
+        Peer {
+            stream,
+            received: Vec::new(),
+        }
     }
 
     /// Sends bytes as they are.
@@ -182,13 +204,19 @@ impl Peer {
                 Err(error) => panic!("no answer from the service: {error}"),
             }
         }
-        assert!(self.received.is_empty(), "half a message: {:?}", self.received);
+        assert!(
+            self.received.is_empty(),
+            "half a message: {:?}",
+            self.received
+        );
         None
     }
 
     /// The next message.
     pub fn receive(&mut self) -> Value {
-        let message = self.receive_bytes().expect("the service closed the connection");
+        let message = self
+            .receive_bytes()
+            .expect("the service closed the connection");
         serde_json::from_slice(&message).expect("replies are JSON")
     }
 
@@ -213,5 +241,8 @@ pub fn error(name: &str, parameters: Value) -> Value {
 
 /// The error reply for a parameter that is not as it should be.
 pub fn invalid_parameter(name: &str) -> Value {
-    error("org.varlink.service.InvalidParameter", json!({ "parameter": name }))
+    error(
+        "org.varlink.service.InvalidParameter",
+        json!({ "parameter": name }),
+    )
 }

@@ -40,6 +40,9 @@ pub(crate) const PATTERN_MAX: usize = 1024;
 pub(crate) const PATTERNS_MAX: usize = 64;
 /// Most patterns that one may expand to. Bounds the ranges to visit, and how deep braces can nest.
 pub(crate) const ALTERNATIVES_MAX: usize = 64;
+/// Most pairs of brackets in the patterns of one call, all together. Each looks at every character
+/// of a key: with so many, the worst patterns take half a millisecond for the longest key.
+pub(crate) const BRACKETS_MAX: usize = 256;
 
 /// Longest key, in bytes. The offsets into a key, with its end, are the bits of four words.
 const KEY_MAX: usize = 255;
@@ -68,9 +71,15 @@ impl Patterns {
     pub fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Self, PatternError> {
         let mut compiled = Vec::with_capacity(patterns.len());
         let mut ranges = Vec::new();
+        let mut brackets = 0;
         for (index, pattern) in patterns.iter().enumerate() {
             let program =
                 parse::parse(pattern.as_ref()).map_err(|reason| PatternError { index, reason })?;
+            brackets += program.brackets();
+            if brackets > BRACKETS_MAX {
+                let reason = Reason::TooManyBrackets;
+                return Err(PatternError { index, reason });
+            }
             range::collect(&program, &mut ranges);
             compiled.push(Pattern::new(program));
         }
@@ -184,6 +193,8 @@ pub(crate) enum Reason {
     TooLong(usize),
     /// Its braces expand to too many patterns.
     TooManyAlternatives,
+    /// With it, the patterns have too many brackets.
+    TooManyBrackets,
     /// A '[' has no ']'.
     UnclosedBracket,
     /// A '{' has no '}'.
@@ -212,6 +223,10 @@ impl fmt::Display for Reason {
             Self::TooManyAlternatives => write!(
                 f,
                 "the braces expand to more than {ALTERNATIVES_MAX} patterns"
+            ),
+            Self::TooManyBrackets => write!(
+                f,
+                "there are more than {BRACKETS_MAX} pairs of brackets in all"
             ),
             Self::UnclosedBracket => {
                 f.write_str(r"a bracket is not closed, write \[ for the character")

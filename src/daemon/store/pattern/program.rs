@@ -128,6 +128,11 @@ impl Program {
         self.alternatives
     }
 
+    /// How many pairs of brackets it has.
+    pub fn brackets(&self) -> usize {
+        self.classes.len()
+    }
+
     /// The most steps for one key: one each, but brackets look at every character.
     pub fn cost(&self) -> usize {
         self.steps.len() + self.classes.len() * KEY_MAX

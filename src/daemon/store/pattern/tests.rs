@@ -496,12 +496,24 @@ fn hostile_patterns_cost_as_much_as_they_are_long() {
         let one = compile(&pattern).unwrap();
         let brackets = pattern.matches('[').count();
         assert!(one.cost() <= pattern.len() + brackets * KEY_MAX, "{name}");
-        let most = Patterns::compile(&vec![pattern; PATTERNS_MAX]).unwrap();
-        assert_eq!(most.cost(), PATTERNS_MAX * one.cost(), "{name}");
+        let count = (BRACKETS_MAX / brackets.max(1)).min(PATTERNS_MAX);
+        let most = Patterns::compile(&vec![pattern; count]).unwrap();
+        assert_eq!(most.cost(), count * one.cost(), "{name}");
         for key in &keys {
             assert!(steps(&most, key) <= most.cost(), "{name} {key}");
         }
     }
+}
+
+#[test]
+fn a_call_can_have_256_pairs_of_brackets_in_all() {
+    let half = "[a]".repeat(BRACKETS_MAX / 2);
+    assert!(Patterns::compile(&[&half, &half]).is_ok());
+    let refused = Patterns::compile(&[&half, &half, &"[a]".to_owned()]).unwrap_err();
+    assert_eq!(
+        (refused.index, refused.reason),
+        (2, Reason::TooManyBrackets)
+    );
 }
 
 #[test]
