@@ -1,9 +1,81 @@
 //! The command `globstash`.
+//!
+//! `args` says what can be typed, one file for each command does it (parse, call, print),
+//! `output` writes answers and `outcome` everything else. What the service is told and how
+//! is the client's.
 
+mod args;
+mod delete;
+mod exists;
+mod get;
+mod list;
+mod outcome;
+mod output;
+mod set;
+mod status;
+mod units;
+
+use std::env;
 use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::client::Client;
+use crate::client::address::{self, Address};
+use crate::client::escape::escape;
+
+use args::{Arguments, Command, Service};
+use outcome::{Answer, Failure};
 
 /// Runs the command with the arguments of the process.
 pub fn main() -> ExitCode {
-    eprintln!("globstash: this version cannot do anything yet");
-    ExitCode::from(2)
+    let arguments = Arguments::try_parse().map_err(Failure::Clap);
+    outcome::exit(arguments.and_then(run))
+}
+
+fn run(arguments: Arguments) -> Result<Answer, Failure> {
+    let context = Context {
+        address: choose(arguments.service)?,
+        json: arguments.json,
+    };
+    match arguments.command {
+        Command::Set(args) => set::run(args, &context),
+        Command::Get(args) => get::run(args, &context),
+        Command::Delete(args) => delete::run(args, &context),
+        Command::List(args) => list::run(args, &context),
+        Command::Exists(args) => exists::run(args, &context),
+        Command::Status(args) => status::run(args, &context),
+    }
+}
+
+/// What all commands are told.
+struct Context {
+    address: Address,
+    json: bool,
+}
+
+impl Context {
+    fn connect(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(&self.address)?)
+    }
+}
+
+/// Which service is meant. What was typed counts more than the environment; nothing here depends
+/// on which service is there.
+fn choose(service: Service) -> Result<Address, Failure> {
+    match (service.address, service.user, service.system) {
+        (Some(address), false, false) => Ok(address),
+        (None, true, false) => Ok(address::user()?),
+        (None, false, true) => Ok(address::machine()),
+        (None, false, false) => match env::var_os("GLOBSTASH_ADDRESS") {
+            Some(words) => Address::parse(&words).map_err(|why| {
+                let words = escape(words.as_encoded_bytes());
+                Failure::Usage(format!("GLOBSTASH_ADDRESS is '{words}': {why}"))
+            }),
+            None => Ok(address::machine()),
+        },
+        _ => Err(Failure::Usage(
+            "--user, --system and --address exclude one another".to_owned(),
+        )),
+    }
 }

@@ -1,7 +1,7 @@
 //! What programs use to talk to the service.
 //!
-//! A [`Client`] is one connection; its verbs are the methods of `io.globstash`, told in Rust:
-//! values are bytes, what is not there is no error, and an [`Error`] says whether a change may
+//! A `Client` is one connection; its verbs are the methods of `io.globstash`, told in Rust:
+//! values are bytes, what is not there is no error, and an `Error` says whether a change may
 //! have been made. Nothing is tried twice here.
 //!
 //! The interface itself comes from varlink_generator; nothing of that is seen outside.
@@ -50,13 +50,12 @@ const DELETED_MAX: i64 = 4096;
 /// One connection to the service.
 pub(crate) struct Client(Connection);
 
-/// Which of its parts a list tells of each variable.
+/// What a list tells of each variable, beside its key and revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Detail {
-    Keys,
-    Values,
-    /// Values, and who changed them when.
-    Everything,
+pub(crate) struct Fields {
+    pub(crate) value: bool,
+    /// Who changed it last, and when.
+    pub(crate) metadata: bool,
 }
 
 /// A list, while it arrives.
@@ -158,13 +157,11 @@ impl Client {
     pub(crate) fn list(
         mut self,
         patterns: Option<Vec<String>>,
-        detail: Detail,
+        fields: Fields,
     ) -> Result<Entries, Error> {
-        let mut call = self.0.client.list(
-            patterns,
-            (detail == Detail::Keys).then_some(true),
-            (detail == Detail::Everything).then_some(true),
-        );
+        let keys_only = (!fields.value).then_some(true);
+        let metadata = fields.metadata.then_some(true);
+        let mut call = self.0.client.list(patterns, keys_only, metadata);
         call.more().map_err(|error| self.0.read_failed(error))?;
         Ok(Entries {
             connection: self.0,

@@ -1,0 +1,125 @@
+//! How a command ends: its exit status, and what it says on standard error.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::client::VALUE_MAX;
+use crate::client::address::{self, NoUserAddress};
+use crate::client::error::{Error, Refusal};
+use crate::client::escape::escape;
+
+use super::units;
+
+const NO: u8 = 1;
+const USAGE: u8 = 2;
+const NO_SERVICE: u8 = 3;
+const REFUSED: u8 = 4;
+const STREAM: u8 = 5;
+
+/// The end of a command that did what it should.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    Yes,
+    No,
+}
+
+/// The end of a command that has something to say.
+pub(super) enum Failure {
+    /// clap's own words. Help is one of them.
+    Clap(clap::Error),
+    /// Wrong usage that clap cannot know of.
+    Usage(String),
+    /// The answer is no, and why.
+    No(String),
+    /// The user's own service cannot be where it has to be.
+    NoUserAddress(NoUserAddress),
+    /// The service, or the way to it.
+    Service(Error),
+    /// More on standard input than is ever sent.
+    TooLarge { key: String },
+    /// Standard input cannot be read.
+    Input(io::Error),
+    /// Standard output cannot be written.
+    Output(io::Error),
+}
+
+pub(super) fn exit(result: Result<Answer, Failure>) -> ExitCode {
+    match result {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(NO),
+        Err(Failure::Clap(error)) => match error.print() {
+            Ok(()) => ExitCode::from(error.exit_code() as u8),
+            Err(error) => exit(Err(Failure::Output(error))),
+        },
+        // Whoever reads has seen enough, as with `| head`.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            // If that cannot be written either, the status has to say it alone.
+            let _ = writeln!(io::stderr(), "globstash: {failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+impl Failure {
+    fn status(&self) -> u8 {
+        match self {
+            Failure::Clap(_) | Failure::Usage(_) => USAGE,
+            Failure::No(_) => NO,
+            Failure::Service(Error::Refused(Refusal::ConditionFailed { .. })) => NO,
+            Failure::Service(Error::Refused(_)) | Failure::TooLarge { .. } => REFUSED,
+            Failure::Service(_) | Failure::NoUserAddress(_) => NO_SERVICE,
+            Failure::Input(_) | Failure::Output(_) => STREAM,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Failure::Clap(error) => write!(f, "{error}"),
+            Failure::Usage(sentence) | Failure::No(sentence) => f.write_str(sentence),
+            Failure::NoUserAddress(error) => write!(f, "{error}"),
+            Failure::Service(error) => {
+                write!(f, "{error}")?;
+                if is_user_meant(error) {
+                    f.write_str("\n  or use your own, which is there: globstash --user")?;
+                }
+                Ok(())
+            }
+            Failure::TooLarge { key } => write!(
+                f,
+                "the value of {} is too large: more than {}",
+                escape(key),
+                units::size(VALUE_MAX as u64)
+            ),
+            Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
+            Failure::Output(error) => write!(f, "cannot write standard output: {error}"),
+        }
+    }
+}
+
+/// Whether the machine's service was asked for and is not there, but the user's own is.
+fn is_user_meant(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { address, .. } if *address == address::machine() => {
+            address::user().is_ok_and(|address| address.path().is_some_and(|path| path.exists()))
+        }
+        _ => false,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Service(error)
+    }
+}
+
+impl From<NoUserAddress> for Failure {
+    fn from(error: NoUserAddress) -> Failure {
+        Failure::NoUserAddress(error)
+    }
+}

@@ -1,0 +1,117 @@
+//! Data on standard output.
+//!
+//! Everything that a command answers goes through [`Output`], so that a full disk is an error and
+//! not a panic, and a list is not written line by line. Sentences go elsewhere.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use serde::ser::Serialize;
+use serde_json::ser::Formatter;
+
+use crate::client::escape::is_hidden;
+
+use super::outcome::Failure;
+
+/// Written at once; the size of a pipe.
+const BUFFER: usize = 64 << 10;
+
+pub(super) struct Output(BufWriter<Stdout>);
+
+impl Output {
+    pub(super) fn new() -> Output {
+        Output(BufWriter::with_capacity(BUFFER, Stdout(io::stdout())))
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        self.0.get_ref().0.is_terminal()
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.0.write_all(bytes).map_err(Failure::Output)
+    }
+
+    pub(super) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
+        writeln!(self.0, "{line}").map_err(Failure::Output)
+    }
+
+    /// One line of JSON.
+    pub(super) fn json(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.0, Visible);
+        object
+            .serialize(&mut serializer)
+            .map_err(|error| Failure::Output(error.into()))?;
+        self.bytes(b"\n")
+    }
+
+    /// What is not written by now is not written: to be called at the end.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(Failure::Output)
+    }
+}
+
+/// Standard output without the buffer that std puts before it, which ends at each newline.
+struct Stdout(io::Stdout);
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(&self.0, bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// JSON on one line in which nothing is hidden: what serde_json leaves as it is, DEL for one, is
+/// written as `\u007f`. Strict parsers want that, and it is safe on a terminal.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut written = 0;
+        for (at, char) in fragment.match_indices(is_hidden) {
+            writer.write_all(&fragment.as_bytes()[written..at])?;
+            written = at + char.len();
+            for unit in char.encode_utf16() {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+        }
+        writer.write_all(&fragment.as_bytes()[written..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn json(text: &str) -> String {
+        let mut bytes = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Visible);
+        text.serialize(&mut serializer).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn json_hides_nothing() {
+        assert_eq!(
+            json("a\n\x7f\u{9b}\u{202e}ü"),
+            r#""a\n\u007f\u009b\u202eü""#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_read_as_what_was_written(text: String) {
+            let written = json(&text);
+            prop_assert!(!written.contains(is_hidden));
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+    }
+}
