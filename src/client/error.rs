@@ -197,7 +197,7 @@ impl Error {
                 Some(manager) => write!(f, "\n  see how it is: {manager} status globstashd"),
                 None => Ok(()),
             },
-            Error::Lost { .. } => f.write_str("\n  nothing was changed; try again"),
+            Error::Lost { .. } => f.write_str("\n  try again"),
             Error::OutcomeUnknown(_) => f.write_str("\n  the change may or may not have been done"),
             Error::Nonsense { .. } | Error::Refused(_) => Ok(()),
         }
@@ -332,11 +332,7 @@ impl fmt::Display for Refusal {
                 write!(f, "the service does not know {}", escape(method))
             }
             Refusal::InvalidParameter { parameter } => {
-                write!(
-                    f,
-                    "the service does not take the parameter {}",
-                    escape(parameter)
-                )
+                write!(f, "the service refuses the parameter {}", escape(parameter))
             }
             Refusal::PermissionDenied => f.write_str("permission denied by the service"),
             Refusal::Other { name, parameters } => {
