@@ -49,8 +49,9 @@ pub(super) fn exit(result: Result<Answer, Failure>) -> ExitCode {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(NO),
         Err(Failure::Clap(error)) => match error.print() {
-            Ok(()) => ExitCode::from(error.exit_code() as u8),
-            Err(error) => exit(Err(Failure::Output(error))),
+            // Help that cannot be written is a failure; complaints are like all others below.
+            Err(cause) if !error.use_stderr() => exit(Err(Failure::Output(cause))),
+            _ => ExitCode::from(error.exit_code() as u8),
         },
         // Whoever reads has seen enough, as with `| head`.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -105,8 +106,8 @@ impl fmt::Display for Failure {
 /// Whether the machine's service was asked for and is not there, but the user's own is.
 fn is_user_meant(error: &Error) -> bool {
     match error {
-        Error::Unreachable { address, .. } if *address == address::machine() => {
-            address::user().is_ok_and(|address| address.path().is_some_and(|path| path.exists()))
+        Error::Unreachable { address, .. } => {
+            *address == address::machine() && address::is_user_there()
         }
         _ => false,
     }

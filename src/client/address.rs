@@ -37,6 +37,11 @@ pub(crate) fn user() -> Result<Address, NoUserAddress> {
     user_in(Path::new("/"), getuid(), runtime_directory)
 }
 
+/// Whether the user's own service has a socket, so that it may be worth a try.
+pub(crate) fn is_user_there() -> bool {
+    user().is_ok_and(|address| address.path().is_some_and(|path| path.exists()))
+}
+
 /// [`user`], with all it depends on.
 fn user_in(
     root: &Path,
