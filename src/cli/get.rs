@@ -1,5 +1,6 @@
 //! `globstash get`: print a value.
 
+use std::fmt::Display;
 use std::os::unix::ffi::OsStringExt;
 
 use crate::client::escape::escape;
@@ -45,18 +46,8 @@ fn print(value: &[u8], raw: bool, output: &mut Output) -> Result<(), Failure> {
 }
 
 /// A value for the eyes: newlines and tabs do no harm, and a backslash is one.
-fn shown(value: &[u8]) -> String {
-    let mut text = String::new();
-    for piece in value.split_inclusive(|byte| b"\n\t\\".contains(byte)) {
-        match piece {
-            [piece @ .., byte @ (b'\n' | b'\t' | b'\\')] => {
-                text += &escape(piece).to_string();
-                text.push(char::from(*byte));
-            }
-            piece => text += &escape(piece).to_string(),
-        }
-    }
-    text
+fn shown(value: &[u8]) -> impl Display {
+    escape(value).keeping("\n\t\\")
 }
 
 #[cfg(test)]
@@ -71,7 +62,7 @@ mod tests {
             ("\x1b]0;title\x07\r", r"\x1b]0;title\x07\r"),
             ("ü\u{9b}2J", r"ü\xc2\x9b2J"),
         ] {
-            assert_eq!(shown(value.as_bytes()), text);
+            assert_eq!(shown(value.as_bytes()).to_string(), text);
         }
     }
 }

@@ -172,7 +172,7 @@ impl Error {
                 f,
                 "what listens at {} does not speak io.globstash: {}",
                 place(address),
-                escape(what)
+                sentence(what)
             ),
             Error::OutcomeUnknown(error) => error.sentence(f),
             Error::Refused(refusal) => write!(f, "{refusal}"),
@@ -287,14 +287,14 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Refusal::InvalidKey { key, reason } => {
-                write!(f, "'{}' cannot be a key: {}", escape(key), escape(reason))
+                write!(f, "'{}' cannot be a key: {}", escape(key), sentence(reason))
             }
             Refusal::InvalidPattern { pattern, reason } => {
                 write!(
                     f,
                     "'{}' is not a pattern: {}",
                     escape(pattern),
-                    escape(reason)
+                    sentence(reason)
                 )
             }
             Refusal::InvalidValue { key, reason } => {
@@ -302,7 +302,7 @@ impl fmt::Display for Refusal {
                     f,
                     "{} cannot have this value: {}",
                     escape(key),
-                    escape(reason)
+                    sentence(reason)
                 )
             }
             Refusal::ValueTooLarge { key, size, maximum } => write!(
@@ -340,7 +340,7 @@ impl fmt::Display for Refusal {
                     f,
                     "the service answered {} {}",
                     escape(name),
-                    escape(parameters)
+                    sentence(parameters)
                 )
             }
         }
@@ -349,6 +349,11 @@ impl fmt::Display for Refusal {
 
 fn place(address: &Address) -> Escaped<'_> {
     escape(address.place().as_bytes())
+}
+
+/// What the service says in its own words, in which a backslash is one.
+fn sentence(words: &str) -> Escaped<'_> {
+    escape(words).keeping("\\")
 }
 
 /// The error that all began with: the crate's own say little.

@@ -14,21 +14,32 @@ use std::fmt;
 
 /// Bytes that show themselves escaped.
 #[derive(Clone, Copy)]
-pub(crate) struct Escaped<'a>(&'a [u8]);
+pub(crate) struct Escaped<'a> {
+    bytes: &'a [u8],
+    kept: &'static str,
+}
 
 /// Shows bytes on one line, reversibly.
 pub(crate) fn escape<T: AsRef<[u8]> + ?Sized>(bytes: &T) -> Escaped<'_> {
-    Escaped(bytes.as_ref())
+    let bytes = bytes.as_ref();
+    Escaped { bytes, kept: "" }
+}
+
+impl Escaped<'_> {
+    /// Leaves some characters as they are: for eyes only, this cannot be turned back.
+    pub(crate) fn keeping(self, kept: &'static str) -> Self {
+        Escaped { kept, ..self }
+    }
 }
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
+        for chunk in self.bytes.utf8_chunks() {
             // Most text has nothing to escape, so it is written in as few pieces as possible.
             let text = chunk.valid();
             let mut written = 0;
             for (at, char) in text.char_indices() {
-                if char != '\\' && !is_hidden(char) {
+                if char != '\\' && !is_hidden(char) || self.kept.contains(char) {
                     continue;
                 }
                 f.write_str(&text[written..at])?;
