@@ -1,0 +1,79 @@
+//! The service under a real systemd: its units, its life, its users, and what `varlinkctl` sees.
+//!
+//! Each test boots a container of its own and plays one scenario of `tests/systemd/` in it, a
+//! script that reads as a list of sentences. `tests/systemd/box` does the booting; it needs root
+//! and what `tests/prepare` installs, and the tests fail where these are missing.
+
+use std::path::Path;
+use std::process::Command;
+
+/// What the container gets, and where an installation would put it.
+const INSTALLED: [(&str, &str); 7] = [
+    (env!("CARGO_BIN_EXE_globstash"), "/usr/bin/globstash"),
+    (env!("CARGO_BIN_EXE_globstashd"), "/usr/bin/globstashd"),
+    (
+        "systemd/globstashd.socket",
+        "/usr/lib/systemd/system/globstashd.socket",
+    ),
+    (
+        "systemd/globstashd.service",
+        "/usr/lib/systemd/system/globstashd.service",
+    ),
+    ("systemd/user", "/usr/lib/systemd/user"),
+    ("systemd/sysusers.d", "/usr/lib/sysusers.d"),
+    // Not installed: the scenarios compare with it.
+    ("io.globstash.varlink", "/test/io.globstash.varlink"),
+];
+
+/// Plays a scenario; fails with all that it printed.
+fn play(scenario: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(root.join("tests/systemd/box"));
+    command.current_dir(root);
+    for (from, to) in INSTALLED {
+        command.args(["--copy", &format!("{from}:{to}")]);
+    }
+    let output = command
+        .arg(format!("{scenario}.sh"))
+        .output()
+        .expect("tests/systemd/box is part of the project");
+    // Shown when the test fails, or with `cargo test -- --nocapture`.
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    print!("{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{scenario}.sh: {}", output.status);
+}
+
+#[test]
+fn the_first_call_starts_the_service() {
+    play("first-use");
+}
+
+#[test]
+fn the_service_describes_itself_to_varlinkctl() {
+    play("self-description");
+}
+
+#[test]
+fn a_stop_forgets_and_a_restart_turns_nobody_away() {
+    play("life");
+}
+
+#[test]
+fn a_service_that_crashes_is_back_for_the_next_call() {
+    play("crash");
+}
+
+#[test]
+fn users_share_variables_unless_they_keep_them() {
+    play("users");
+}
+
+#[test]
+fn the_units_are_valid_closed_and_discreet() {
+    play("units");
+}
+
+#[test]
+fn a_service_that_hangs_is_started_anew() {
+    play("watchdog");
+}

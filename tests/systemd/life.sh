@@ -1,0 +1,48 @@
+#!/bin/bash
+# Start, stop and restart: what they forget, and that nobody is turned away.
+. ./lib.sh
+systemd-sysusers
+systemctl daemon-reload
+
+check "without the socket there is no address" inactive "$(systemctl is-active globstashd.socket)"
+check_true "the service can be started by hand" systemctl start globstashd.service
+check "which brings the socket along" active "$(systemctl is-active globstashd.socket)"
+check_true "and it answers" globstash set foo bar
+
+systemctl --quiet stop globstashd.service 2>/dev/null
+check "a stop is an exit with status 0" "exited 0 success" \
+    "$(property ExecMainCode | sed 's/^1$/exited/') $(property ExecMainStatus) $(property Result)"
+took=$(($(property InactiveEnterTimestampMonotonic) - $(property ActiveExitTimestampMonotonic)))
+check "it takes less than a second ($took µs)" 1 $((took < 1000000))
+check "the socket still listens" active "$(systemctl is-active globstashd.socket)"
+check "the next call finds an empty map" '{"entries":[],"revision":0}' "$(call List)"
+
+globstash set foo bar
+systemctl restart globstashd.service
+check "a restart forgets as well" "" "$(globstash get foo)"
+
+# restarted N: restarts the service N times, each time after it has answered others.
+restarted() {
+    for ((i = 0; i < $1; i++)); do
+        systemctl restart globstashd.service
+        until (($(call GetStatus | jq .calls) > 20)); do :; done
+    done
+}
+loads=() commands=()
+for caller in 1 2 3 4; do
+    ./load.py >"/tmp/load.$caller" &
+    loads+=($!)
+done
+for caller in 1 2; do
+    # Ends with the first call that fails.
+    (while globstash get foo; do :; done) >"/tmp/command.$caller" 2>&1 &
+    commands+=($!)
+done
+restarted 20
+kill -TERM "${loads[@]}"
+wait "${loads[@]}"
+outcome() { jq --slurp "map(.$1) | add" /tmp/load.*; }
+check "of $(outcome answered) calls during 20 restarts none was refused" 0 "$(outcome refused)"
+check "and none that was sent went unanswered" 0 "$(outcome unanswered)"
+check "no command failed" "" "$(cat /tmp/command.*)"
+check_true "they are at it still" kill "${commands[@]}"

@@ -1,0 +1,45 @@
+#!/bin/bash
+# The units: valid, as closed as they claim, and quiet about values.
+. ./lib.sh
+set_up
+
+check_like "sysusers makes a system user that cannot log in" "globstash:*:/:*/nologin" "$(getent passwd globstash)"
+
+run systemd-analyze verify --man=no globstashd.socket globstashd.service
+check "systemd has nothing to say against the units" "0 " "$status $out$err"
+loginctl enable-linger alice
+eventually "alice's manager runs" as alice systemctl --user is-active default.target
+run as alice systemd-analyze --user verify --man=no globstashd.socket globstashd.service
+check "nor alice's manager against hers" "0 " "$status $out$err"
+
+# The sandbox.
+run systemd-analyze security --threshold=4 globstashd.service
+check "its exposure is at most 0.4: $(tail --lines=1 <<<"$out")" 0 "$status"
+globstash set foo bar
+pid=$(main_pid)
+field() { sed --quiet "s/^$1:[[:space:]]*//p" "/proc/$pid/status"; }
+check "it runs as its own user" globstash "$(stat --format=%U "/proc/$pid")"
+check "with one thread" 1 "$(field Threads)"
+check "it has no privilege" 0000000000000000 "$(field CapBnd)"
+check "and cannot gain one" 1 "$(field NoNewPrivs)"
+check "its system calls are filtered" 2 "$(field Seccomp)"
+check "a core dump, with everybody's values, is never written" "0 0" \
+    "$(awk '/^Max core/ { print $5, $6 }' "/proc/$pid/limits")"
+inside() { nsenter --target "$pid" --mount -- "$@"; }
+run inside touch /etc/x /usr/x /var/x
+check "where it lives all is read-only" 3 "$(grep --count "Read-only file system" /tmp/err)"
+check "and nobody's home is there" "" "$(inside ls /home)"
+private() { [[ $(readlink "/proc/$pid/ns/$1") != "$(readlink "/proc/self/ns/$1")" ]]; }
+check_true "its network is its own" private net
+
+# The journal.
+secret=e7Xq0vWm
+globstash set k "$secret"
+run varlinkctl call $address io.globstash.Set "{\"key\":\"k=\",\"value\":\"$secret\"}"
+printf '{"method":"io.globstash.Set","parameters":{"key":"k","value":"%s\0' $secret | socat - UNIX-CONNECT:$socket
+printf '%s\0' $secret | socat - UNIX-CONNECT:$socket
+systemctl --quiet stop globstashd.service 2>/dev/null
+lines() { journalctl --quiet --output=json _SYSTEMD_UNIT=globstashd.service; }
+journalctl --sync
+lines | jq --compact-output 'with_entries(select(.key | startswith("_") | not))'
+check "no value is ever logged" "" "$(lines | grep $secret)"

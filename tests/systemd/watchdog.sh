@@ -1,0 +1,17 @@
+#!/bin/bash
+# systemd hears from an idle service that it is well, and starts one anew that hangs.
+. ./lib.sh
+set_up
+# The unit's minute is too long to wait for.
+drop_in globstashd.service '[Service]' WatchdogSec=2s
+check_true "the service starts" systemctl start globstashd.service
+
+heard=$(property WatchdogTimestampMonotonic)
+heard_again() { (($(property WatchdogTimestampMonotonic) > heard + $1)); }
+eventually "it is heard of for three times the period" heard_again 6000000
+check "and was never started anew" 0 "$(property NRestarts)"
+
+kill -STOP "$(main_pid)"
+started_anew() { [[ $(property NRestarts) == 1 ]]; }
+eventually "a service that hangs is started anew" started_anew
+eventually "and answers" globstash set foo bar
