@@ -9,6 +9,7 @@ use serde::ser::{Serialize, Serializer};
 use serde_derive::Serialize;
 
 use super::generated;
+use crate::wire::text::flaw;
 
 /// The number of a change; 0 stands for "not defined". The service never tells a negative one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -104,7 +105,7 @@ impl Value {
 impl From<Vec<u8>> for Value {
     fn from(bytes: Vec<u8>) -> Value {
         match String::from_utf8(bytes) {
-            Ok(text) if text.chars().all(is_of_text) => Value::Text(text),
+            Ok(text) if flaw(&text).is_none() => Value::Text(text),
             Ok(text) => Value::Data(text.into_bytes()),
             Err(error) => Value::Data(error.into_bytes()),
         }
@@ -124,14 +125,6 @@ impl Condition {
             data,
         })
     }
-}
-
-/// Every JSON parser and every C string takes a text of these: no NUL, and none of Unicode's
-/// noncharacters (U+FDD0..U+FDEF and the last two of each plane).
-fn is_of_text(char: char) -> bool {
-    let is_noncharacter =
-        matches!(char, '\u{fdd0}'..='\u{fdef}') || u32::from(char) & 0xfffe == 0xfffe;
-    char != '\0' && !is_noncharacter
 }
 
 fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,7 +5,7 @@ use super::interface;
 use super::store::pattern::{PATTERNS_MAX, Patterns};
 use super::store::{Condition, Value};
 use crate::wire::json::read_base64;
-use crate::wire::text::Text;
+use crate::wire::object::Text;
 
 /// The value that a caller gave, if any. `culprit` is the parameter that is wrong if it gave two.
 pub(crate) fn read_value<'v>(

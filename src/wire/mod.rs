@@ -5,24 +5,34 @@
 //! are wrong, names the culprit with [`table`]. Replies are written with [`reply`].
 //! [`introspection`] answers `org.varlink.service`.
 //!
+//! [`text`] says what may be told as text; programs that call the service need that alone.
+//!
 //! Nothing here knows a socket, a key or a value's meaning; every part can be fuzzed as a pure
 //! function.
 
+#[cfg(feature = "service")]
 pub(crate) mod fault;
+#[cfg(feature = "service")]
 pub(crate) mod frame;
+#[cfg(feature = "service")]
 pub(crate) mod introspection;
+#[cfg(feature = "service")]
 pub(crate) mod json;
-mod object;
+#[cfg(feature = "service")]
+pub(crate) mod object;
+#[cfg(feature = "service")]
 pub(crate) mod reply;
+#[cfg(feature = "service")]
 pub(crate) mod request;
+#[cfg(feature = "service")]
 pub(crate) mod table;
 pub(crate) mod text;
 
 /// What generated stubs need in scope.
+#[cfg(feature = "service")]
 pub(crate) mod prelude {
     pub(crate) use super::fault::Fault;
-    pub(crate) use super::object::{Parameter, object};
+    pub(crate) use super::object::{Parameter, Text, object};
     pub(crate) use super::request::Request;
     pub(crate) use super::table::{Error, Field, Interface, Kind, Method};
-    pub(crate) use super::text::Text;
 }

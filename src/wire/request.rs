@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fault::Fault;
+use super::object::Text;
 use super::table::{Field, culprit};
-use super::text::Text;
 
 /// A call as it came in, borrowed from the message.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::text::Text;
+use super::object::Text;
 
 /// An interface.
 pub(crate) struct Interface {

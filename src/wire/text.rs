@@ -3,12 +3,10 @@
 //! Text is UTF-8 without NUL and without Unicode noncharacters: so a text is always a C string,
 //! and every JSON parser takes it. sd-json, for one, drops the connection over `\u0000`, U+FFFE,
 //! U+FDD0 and their like, also in a reply: a value that is no text would harm whoever lists it.
+#![cfg_attr(not(feature = "service"), allow(dead_code))]
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
-
-use serde::de::{Deserialize, Deserializer, Visitor};
 
 /// Why some UTF-8 is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,52 +75,6 @@ pub(crate) fn echo(sent: &str, limit: usize) -> Cow<'_, str> {
     }
 }
 
-/// A string in a message, borrowed from it unless it was written with escapes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Text<'m>(Cow<'m, str>);
-
-impl Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl AsRef<str> for Text<'_> {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'m> Deserialize<'m> for Text<'m> {
-    fn deserialize<D: Deserializer<'m>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'m> Visitor<'m> for Reader {
-            type Value = Text<'m>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'m str) -> Result<Text<'m>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text<'m>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Text<'m>, E> {
-                Ok(Text(Cow::Owned(text)))
-            }
-        }
-
-        deserializer.deserialize_str(Reader)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,13 +116,5 @@ mod tests {
         assert_eq!(echo("fü", 2), "f", "never half a character");
         assert_eq!(echo("a\0\u{fffe}", 255), "a\u{fffd}\u{fffd}");
         assert_eq!(echo(&"\0".repeat(300), 255).len(), 255);
-    }
-
-    #[test]
-    fn a_string_without_escapes_is_borrowed() {
-        let plain: Text = serde_json::from_str(r#""plain""#).unwrap();
-        assert!(matches!(plain.0, Cow::Borrowed("plain")));
-        let escaped: Text = serde_json::from_str(r#""\u0041""#).unwrap();
-        assert!(matches!(&escaped.0, Cow::Owned(text) if text == "A"));
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn check(key: &str) -> Result<(), KeyFlaw> {
     if key.len() > KEY_MAX {
         return Err(KeyFlaw::TooLong(key.len()));
     }
-    let plain = |byte: u8| (byte >= 0x20) & (byte < 0x7F) & (byte != b'=');
+    let plain = |byte: u8| matches!(byte, 0x20..0x7F) & (byte != b'=');
     if key.bytes().fold(true, |all, byte| all & plain(byte)) {
         return Ok(());
     }
