@@ -1,0 +1,84 @@
+# make          build both programs, static, into dist/
+# make demo     build, and see it work
+# make test     run all tests (as root: some boot a real systemd in a container)
+# make bench    measure, next to floors and peers
+# make install  PREFIX=/usr/local, DESTDIR for packages; make uninstall takes it away again
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+CARGO ?= cargo
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# Static programs start in three quarters of the time. The explicit target keeps the flag away from
+# build scripts and procedural macros, which cannot be static.
+STATIC := -C target-feature=+crt-static
+BUILT := $(TARGET_DIR)/$(HOST)/release
+
+# systemd looks for system units here below /usr and /usr/local alike.
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+USER_UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/user
+SYSUSERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
+BIN = $(DESTDIR)$(PREFIX)/bin
+INTERFACES = $(DESTDIR)$(PREFIX)/share/varlink
+DOC = $(DESTDIR)$(PREFIX)/share/doc/globstash
+
+.PHONY: all
+all: toolchain
+	RUSTFLAGS="$(STATIC) $$RUSTFLAGS" $(CARGO) build --release --locked --bins --target $(HOST)
+	@mkdir -p dist
+	@cp $(BUILT)/globstash $(BUILT)/globstashd dist/
+
+.PHONY: toolchain
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.95 or later, for example with rustup" >&2; exit 1; }
+
+.PHONY: demo
+demo: all
+	@docs/demo dist
+
+.PHONY: test
+test: toolchain
+	tests/prepare
+	$(CARGO) test --locked --all-features
+
+.PHONY: bench
+bench: all
+	tests/prepare --benches
+	GLOBSTASH=dist/globstash GLOBSTASHD=dist/globstashd $(CARGO) bench --locked --bench socket -- $(ROWS)
+
+.PHONY: install
+install:
+	@test -x dist/globstashd || { echo "nothing is built yet: run make first" >&2; exit 1; }
+	install -D -m 755 dist/globstash $(BIN)/globstash
+	install -D -m 755 dist/globstashd $(BIN)/globstashd
+	install -D -m 644 systemd/globstashd.socket $(UNITS)/globstashd.socket
+	install -D -m 644 systemd/user/globstashd.socket $(USER_UNITS)/globstashd.socket
+	install -d $(UNITS) $(USER_UNITS)
+	sed 's,/usr/bin/globstashd,$(PREFIX)/bin/globstashd,' systemd/globstashd.service > $(UNITS)/globstashd.service
+	sed 's,/usr/bin/globstashd,$(PREFIX)/bin/globstashd,' systemd/user/globstashd.service > $(USER_UNITS)/globstashd.service
+	chmod 644 $(UNITS)/globstashd.service $(USER_UNITS)/globstashd.service
+	install -D -m 644 systemd/sysusers.d/globstash.conf $(SYSUSERS)/globstash.conf
+	install -D -m 644 io.globstash.varlink $(INTERFACES)/io.globstash.varlink
+	install -D -m 644 README.md $(DOC)/README.md
+	install -D -m 644 CHANGELOG.md $(DOC)/CHANGELOG.md
+	install -D -m 644 LICENSE-MIT $(DOC)/LICENSE-MIT
+	install -D -m 644 LICENSE-APACHE $(DOC)/LICENSE-APACHE
+ifeq ($(DESTDIR),)
+	@echo
+	@echo "Now let systemd know, once:"
+	@echo "  systemd-sysusers && systemctl daemon-reload && systemctl enable --now globstashd.socket"
+endif
+
+.PHONY: uninstall
+uninstall:
+	rm -f $(BIN)/globstash $(BIN)/globstashd
+	rm -f $(UNITS)/globstashd.socket $(UNITS)/globstashd.service
+	rm -f $(USER_UNITS)/globstashd.socket $(USER_UNITS)/globstashd.service
+	rm -f $(SYSUSERS)/globstash.conf $(INTERFACES)/io.globstash.varlink
+	rm -rf $(DOC)
+
+.PHONY: clean
+clean:
+	$(CARGO) clean
+	rm -rf dist
