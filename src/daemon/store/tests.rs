@@ -357,7 +357,7 @@ fn collected(store: &Store, collection: &Collection) -> Vec<String> {
 fn a_key_created_ahead_of_a_collection_does_not_take_the_place_of_an_earlier_one() {
     let mut store = holding(&["a", "b"]);
     let mut collection = store.collection(Patterns::compile(&["[bc]"]).unwrap(), 1);
-    let mut one_visit = || Budget::new(1);
+    let one_visit = || Budget::new(1);
     assert_eq!(
         store.collect(&mut collection, &mut one_visit()),
         Progress::Paused

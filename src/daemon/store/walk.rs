@@ -106,12 +106,21 @@ impl Walk {
         Progress::Finished
     }
 
+    /// Whether it will not come to `key` any more.
+    fn has_passed(&self, key: &str) -> bool {
+        let range = self.range_from(key);
+        (range, Some(key.as_bytes())) <= (self.range, self.after.as_deref())
+    }
+
+    /// The index of the range that holds `key`, or else of the next one.
+    fn range_from(&self, key: &str) -> usize {
+        let ranges = self.patterns.ranges();
+        ranges.partition_point(|range| range.is_before(key))
+    }
+
     /// Goes to behind `key`.
     fn seek(&mut self, key: &Key) {
-        self.range = self
-            .patterns
-            .ranges()
-            .partition_point(|range| range.is_before(text(key)));
+        self.range = self.range_from(text(key));
         self.after = Some(Rc::clone(key));
     }
 }
@@ -155,6 +164,10 @@ impl Journal {
 }
 
 /// The keys that match some patterns, being gathered.
+///
+/// The walk finds what lies ahead of it, the journal tells what was created behind it. So while
+/// there are fewer keys than wanted, they are all matches up to where the walk stands; and once
+/// there are enough, all matches up to the last of them.
 #[derive(Debug)]
 pub(crate) struct Collection {
     walk: Walk,
@@ -193,7 +206,7 @@ impl Collection {
             if let Some(key) = journal.keys.get(self.read.1) {
                 self.read.1 += 1;
                 budget.spend(VISIT + self.walk.patterns.cost());
-                if self.walk.patterns.matches(text(key)) {
+                if self.walk.has_passed(text(key)) && self.walk.patterns.matches(text(key)) {
                     self.insert(key);
                 }
             } else if self.walk_on(map, budget) == Progress::Finished {
