@@ -42,11 +42,11 @@ refused() {
 }
 refused "a condition that does not hold" io.globstash.ConditionFailed '{"key":"one","revision":1}' \
     io.globstash.Set '{"key":"one","value":"x","condition":{"revision":7}}'
-refused "a key that cannot be one" io.globstash.InvalidKey '{"key":"a=b","reason":"REASON"}' \
+refused "a key that cannot be one" io.globstash.InvalidKey '{"key":"a=b","reason":"a key cannot contain \u0027=\u0027"}' \
     io.globstash.Get '{"key":"a=b"}'
-refused "an unknown method" "No such method" '{"method":"io.globstash.Nope"}' io.globstash.Nope '{}'
-refused "a missing parameter" "Invalid" '{"parameter":"key"}' io.globstash.Set '{"value":"x"}'
-refused "an unknown parameter" "Invalid" '{"parameter":"vaule"}' io.globstash.Set '{"key":"k","vaule":"x"}'
+refused "an unknown method" org.varlink.service.MethodNotFound '{"method":"io.globstash.Nope"}' io.globstash.Nope '{}'
+refused "a missing parameter" org.varlink.service.InvalidParameter '{"parameter":"key"}' io.globstash.Set '{"value":"x"}'
+refused "an unknown parameter" org.varlink.service.InvalidParameter '{"parameter":"vaule"}' io.globstash.Set '{"key":"k","vaule":"x"}'
 
 # Whatever can be stored can be told: sd-varlink drops the connection over what it cannot parse.
 odd=$'DEL \x7f, ESC \e[31m, newline \n, tab \t, "quotes" and \\, \xc2\x80, \xef\xbb\xbf, 日本語 🌍'

@@ -34,12 +34,20 @@ check_true "its network is its own" private net
 
 # The journal.
 secret=e7Xq0vWm
-globstash set k "$secret"
+globstash set k $secret
 run varlinkctl call $address io.globstash.Set "{\"key\":\"k=\",\"value\":\"$secret\"}"
-printf '{"method":"io.globstash.Set","parameters":{"key":"k","value":"%s\0' $secret | socat - UNIX-CONNECT:$socket
-printf '%s\0' $secret | socat - UNIX-CONNECT:$socket
+check_like "a call with a value is refused" "*InvalidKey*" "$err"
+for message in "no varlink, but $secret" "\"$secret\"" "{\"method\":\"io.globstash.Get\",\"more\":\"$secret\"}"; do
+    printf '%s\0' "$message" | as bob socat - UNIX-CONNECT:$socket
+done
+logged() { journalctl --quiet --output=json --unit=globstashd.service "$@"; }
+violations_are_logged() { (($(logged GLOBSTASH_UID="$(id --user bob)" | wc --lines) == 3)); }
+eventually "violations of the protocol can be found by the user" violations_are_logged
 systemctl --quiet stop globstashd.service 2>/dev/null
-lines() { journalctl --quiet --output=json _SYSTEMD_UNIT=globstashd.service; }
 journalctl --sync
-lines | jq --compact-output 'with_entries(select(.key | startswith("_") | not))'
-check "no value is ever logged" "" "$(lines | grep $secret)"
+check_like "the start is logged, with the version" "*serving*\"$(globstashd --version | cut --delimiter=' ' --fields=2)\"*" \
+    "$(logged | jq --compact-output 'select(.GLOBSTASH_VERSION) | [.MESSAGE, .GLOBSTASH_VERSION, .GLOBSTASH_INSTANCE]')"
+check_like "the end is logged, with what is lost" "*ending*forgotten*\"2\"*" \
+    "$(logged | jq --compact-output 'select(.GLOBSTASH_VARIABLES) | [.MESSAGE, .GLOBSTASH_VARIABLES]')"
+check "no value is ever logged" "" "$(journalctl --output=json | grep $secret)"
+check "nothing else was logged" 5 "$(logged _COMM=globstashd | wc --lines)"
