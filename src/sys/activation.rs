@@ -72,9 +72,11 @@ impl Socket {
             let problem = "a descriptor was passed that is no UNIX stream socket";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        Ok(match sockopt::socket_acceptconn(&descriptor)? {
-            true => Socket::Listener(descriptor),
-            false => Socket::Connection(descriptor),
-        })
+        if !sockopt::socket_acceptconn(&descriptor)? {
+            return Ok(Socket::Connection(descriptor));
+        }
+        // systemd passes listeners that block, and accepting until there is nothing left would.
+        rustix::io::ioctl_fionbio(&descriptor, true)?;
+        Ok(Socket::Listener(descriptor))
     }
 }
