@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::fault::Fault;
@@ -35,8 +36,14 @@ pub(crate) struct Malformed(serde_json::Error);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What serde_json says may quote the peer's bytes, but not more than a name.
-        write!(f, "malformed request: {}", self.0)
+        // Not what serde_json says: that quotes the message, and this is for the log, where no
+        // value may appear.
+        let what = match self.0.classify() {
+            Category::Syntax | Category::Io => "the message is no JSON",
+            Category::Eof => "the message is no complete JSON",
+            Category::Data => "the message is no varlink request",
+        };
+        write!(f, "{what}, see its byte {}", self.0.column())
     }
 }
 
