@@ -146,11 +146,7 @@ fn input_that_cannot_be_read_changes_nothing() {
     let daemon = Daemon::start();
     globstash(&daemon, &["set", "k", "v"]).assert().code(0);
     let folder = File::open("/").unwrap();
-    let set = daemon
-        .command(["set", "k"])
-        .stdin(folder)
-        .output()
-        .unwrap();
+    let set = daemon.command(["set", "k"]).stdin(folder).output().unwrap();
     assert_eq!(set.status.code(), Some(5));
     globstash(&daemon, &["get", "k"])
         .assert()

@@ -1,8 +1,8 @@
 //! The service `globstashd`.
 //!
-//! [`main`] gathers the sockets to serve and everything else that a process gets from outside, and
-//! hands it to the [`server`], the event loop. That reads and writes each [`connection`]; what a
-//! call means is the [`service`]'s business, and what variables are, the [`store`]'s.
+//! `main` gathers the sockets to serve and everything else that a process gets from outside, and
+//! hands it to the `server`, the event loop. That reads and writes each `connection`; what a
+//! call means is the `service`'s business, and what variables are, the `store`'s.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -43,7 +43,12 @@ impl fmt::Display for Malformed {
             Category::Eof => "the message is no complete JSON",
             Category::Data => "the message is no varlink request",
         };
-        write!(f, "{what}, see its byte {}", self.0.column())
+        write!(
+            f,
+            "{what}: line {}, column {}",
+            self.0.line(),
+            self.0.column()
+        )
     }
 }
 
