@@ -29,6 +29,8 @@ mod failure;
 mod interface;
 mod jobs;
 mod log;
+#[doc(hidden)]
+pub mod loopback;
 mod options;
 mod parameters;
 mod poller;
