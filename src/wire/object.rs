@@ -132,7 +132,42 @@ pub(crate) use object;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::super::prelude::*;
+    use super::super::table::culprit;
+
+    object! { Inner { sure: bool = "sure", size: Option<i64> = "size" } }
+    object! { Outer {
+        key: Text<'m> = "key",
+        count: i64 = "count",
+        flag: Option<bool> = "flag",
+        names: Option<Vec<Text<'m>>> = "names",
+        inner: Option<Inner<'m>> = "inner",
+    } }
+
+    static INNER: Kind = Kind::Struct(&[
+        field("sure", Kind::Bool),
+        field("size", Kind::Nullable(&Kind::Int)),
+    ]);
+    static OUTER: [Field; 5] = [
+        field("key", Kind::String),
+        field("count", Kind::Int),
+        field("flag", Kind::Nullable(&Kind::Bool)),
+        field("names", Kind::Nullable(&Kind::Array(&Kind::String))),
+        field("inner", Kind::Nullable(&Kind::Named(&INNER))),
+    ];
+
+    const fn field(name: &'static str, kind: Kind) -> Field {
+        Field { name, kind }
+    }
+
+    fn read(object: &str) -> Result<Outer<'_>, serde_json::Error> {
+        serde_json::from_str(object)
+    }
 
     #[test]
     fn a_string_without_escapes_is_borrowed() {
@@ -140,5 +175,118 @@ mod tests {
         assert!(matches!(plain.0, Cow::Borrowed("plain")));
         let escaped: Text = serde_json::from_str(r#""\u0041""#).unwrap();
         assert!(matches!(&escaped.0, Cow::Owned(text) if text == "A"));
+    }
+
+    #[test]
+    fn fields_are_read_by_name_in_any_order() {
+        let outer = read(
+            r#"{"inner":{"sure":true},"count":-7,"flag":null,"names":["a","\u0062"],"key":"k"}"#,
+        )
+        .unwrap();
+        assert_eq!((&*outer.key, outer.count, outer.flag), ("k", -7, None));
+        let names = outer.names.unwrap();
+        assert_eq!([&*names[0], &*names[1]], ["a", "b"]);
+        let inner = outer.inner.unwrap();
+        assert_eq!((inner.sure, inner.size), (true, None));
+    }
+
+    #[test]
+    fn only_an_object_will_do() {
+        for other in [r#"["k",1,null,null,null]"#, "null", r#""key""#, ""] {
+            assert!(read(other).is_err(), "{other}");
+        }
+        assert!(read(r#"{"key":"k","count":1,"inner":[true,1]}"#).is_err());
+    }
+
+    /// Some JSON, and the one field of `OUTER` that it fits, if any; null fits all that may be
+    /// left out.
+    const VALUES: &[(&str, &str)] = &[
+        (r#""""#, "key"),
+        (r#""a\u0000\ufffe""#, "key"),
+        (r#""\ud800""#, "nothing: half a character"),
+        ("0", "count"),
+        ("-9223372036854775808", "count"),
+        ("9223372036854775808", "nothing: too large"),
+        ("1.0", "nothing: no integer"),
+        ("1e999", "nothing: no number at all"),
+        ("true", "flag"),
+        ("[]", "names"),
+        (r#"[ "a", "a" ]"#, "names"),
+        (r#"["a", null]"#, "nothing: null is no name"),
+        ("[[[[[[[[]]]]]]]]", "nothing"),
+        (r#"{"sure": true}"#, "inner"),
+        (r#"{ "size": null, "s\u0075re": false }"#, "inner"),
+        ("{}", "nothing: 'sure' is missing"),
+        (r#"{"sure":1}"#, "nothing: 1 is not sure"),
+        (r#"{"sure":true,"sure":true}"#, "nothing: twice sure"),
+        (r#"{"sure":true,"unsure":null}"#, "nothing: unknown"),
+        ("[true]", "nothing: positions are no names"),
+        ("null", "null"),
+    ];
+
+    /// Names as they are spelled, and what they mean.
+    const NAMES: &[(&str, &str)] = &[
+        ("key", "key"),
+        ("k\\u0065y", "key"),
+        ("count", "count"),
+        ("flag", "flag"),
+        ("names", "names"),
+        ("inner", "inner"),
+        ("Key", "Key"),
+        ("", ""),
+    ];
+
+    type Member = ((&'static str, &'static str), (&'static str, &'static str));
+
+    /// Mostly the two members that must be there, so that often nothing is wrong.
+    fn members() -> impl Strategy<Value = Vec<Member>> {
+        let usual = vec![(NAMES[0], VALUES[0]), (NAMES[2], VALUES[3])];
+        let fitting = VALUES.iter().filter_map(|value| {
+            let name = NAMES.iter().find(|(_, name)| *name == value.1)?;
+            Some((*name, *value))
+        });
+        let any = (select(NAMES), select(VALUES));
+        let others =
+            prop::collection::vec(prop_oneof![select(fitting.collect::<Vec<_>>()), any], 0..4);
+        (prop::sample::subsequence(usual, 0..=2), others)
+            .prop_map(|(usual, others)| [usual, others].concat())
+            .prop_shuffle()
+    }
+
+    /// The names of all fields with which something is wrong.
+    fn wrong(members: &[Member]) -> Vec<&'static str> {
+        let optional = ["flag", "names", "inner"];
+        let misfits = members.iter().filter(|((_, name), (_, fits))| {
+            name != fits && !(*fits == "null" && optional.contains(name))
+        });
+        let mut names: Vec<_> = misfits.map(|((_, name), _)| *name).collect();
+        for (_, name) in NAMES {
+            let count = members
+                .iter()
+                .filter(|((_, given), _)| given == name)
+                .count();
+            let is_missing = count == 0 && ["key", "count"].contains(name);
+            if is_missing || count > 1 {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    proptest! {
+        /// The struct refuses an object if and only if the table names a culprit, and that is one.
+        #[test]
+        fn the_struct_and_the_table_agree(members in members()) {
+            let texts: Vec<String> = members
+                .iter()
+                .map(|((name, _), (value, _))| format!(r#" "{name}" : {value} "#))
+                .collect();
+            let object = format!("{{{}}}", texts.join(","));
+            let wrong = wrong(&members);
+            let named = culprit(&object, &OUTER);
+            prop_assert_eq!(read(&object).is_err(), named.is_some(), "{}", object);
+            prop_assert_eq!(named.is_some(), !wrong.is_empty(), "{} {:?}", object, named);
+            prop_assert!(named.is_none_or(|named| wrong.contains(&&*named)), "{}", object);
+        }
     }
 }

@@ -138,3 +138,161 @@ impl<'m> Deserialize<'m> for Request<'m> {
         deserializer.deserialize_map(Reader)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn parse(message: &str) -> Result<Request<'_>, Malformed> {
+        Request::parse(message.as_bytes())
+    }
+
+    #[test]
+    fn a_method_belongs_to_the_interface_before_its_last_dot() {
+        for (method, interface, member) in [
+            ("a.b.C", "a.b", "C"),
+            ("C", "C", ""),
+            ("a.b.", "a.b", ""),
+            ("", "", ""),
+        ] {
+            let message = format!(r#"{{"method":"{method}"}}"#);
+            let request = parse(&message).unwrap();
+            assert_eq!((request.interface(), request.member()), (interface, member));
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_absent_or_null_are_empty() {
+        for message in [
+            r#"{"method":"a.B"}"#,
+            r#"{"method":"a.B","parameters":null}"#,
+            r#"{"method":"a.B","parameters":{}}"#,
+        ] {
+            assert_eq!(parse(message).unwrap().parameters.0, "{}", "{message}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_spelled_with_escapes() {
+        let request = parse(r#"{"m\u0065thod":"a.\u0042","more":true}"#).unwrap();
+        assert_eq!((&*request.method, request.more), ("a.B", true));
+        assert!(parse(r#"{"method":"a.B","m\u0065thod":"a.B"}"#).is_err());
+    }
+
+    const NAMES: &[&str] = &[
+        "method",
+        "parameters",
+        "more",
+        "oneway",
+        "upgrade",
+        "Method",
+        "error",
+        "",
+    ];
+
+    const VALUES: &[&str] = &[
+        r#""a.b.C""#,
+        r#""""#,
+        "true",
+        "false",
+        "null",
+        "{}",
+        r#"{"key": [1, {"a": null}]}"#,
+        "[]",
+        r#"["a.b.C"]"#,
+        "0",
+        "1.5",
+    ];
+
+    /// Members as a request could have them, good ones more often.
+    fn members() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+        let good = vec![
+            (NAMES[0], VALUES[0]),
+            (NAMES[1], VALUES[6]),
+            (NAMES[2], VALUES[2]),
+            (NAMES[3], VALUES[3]),
+            (NAMES[4], VALUES[2]),
+        ];
+        let any = prop::collection::vec((select(NAMES), select(VALUES)), 0..3);
+        (prop::sample::subsequence(good, 0..=5), any)
+            .prop_map(|(good, any)| [good, any].concat())
+            .prop_shuffle()
+    }
+
+    /// The same decision, taken member by member with nothing but plain values.
+    fn is_request(members: &[(&str, &str)]) -> bool {
+        let fits = |(name, value): &(&str, &str)| {
+            let value: Value = serde_json::from_str(value).unwrap();
+            match *name {
+                "method" => value.is_string(),
+                "parameters" => value.is_object() || value.is_null(),
+                "more" | "oneway" | "upgrade" => value.is_boolean(),
+                _ => false,
+            }
+        };
+        let count = |name| members.iter().filter(|(given, _)| *given == name).count();
+        let excluded = members.contains(&("more", "true")) && members.contains(&("oneway", "true"));
+        let once = NAMES.iter().all(|name| count(*name) <= 1);
+        members.iter().all(fits) && once && count("method") == 1 && !excluded
+    }
+
+    fn written(members: &[(&str, &str)], space: &str) -> String {
+        let members: Vec<String> = members
+            .iter()
+            .map(|(name, value)| format!(r#"{space}"{name}"{space}:{space}{value}{space}"#))
+            .collect();
+        format!("{space}{{{}}}{space}", members.join(","))
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_is_what_the_rules_say(
+            members in members(),
+            space in select(vec!["", " ", "\t\r\n"]),
+        ) {
+            let message = written(&members, space);
+            let request = parse(&message);
+            prop_assert_eq!(request.is_ok(), is_request(&members), "{}", message);
+            if let Ok(request) = request {
+                let given = |name| members.iter().find(|(given, _)| *given == name);
+                let is_set = |name| given(name).is_some_and(|(_, value)| *value == "true");
+                prop_assert_eq!((request.more, request.oneway), (is_set("more"), is_set("oneway")));
+                let parameters = given("parameters").map_or("{}", |(_, value)| *value);
+                let expected = if parameters == "null" { "{}" } else { parameters };
+                prop_assert_eq!(request.parameters.0, expected);
+            }
+        }
+
+        /// Requests with some bytes replaced or left out, at any place.
+        #[test]
+        fn damaged_requests_are_no_danger(
+            members in members(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(any::<u8>())), 0..4),
+        ) {
+            let mut message = written(&members, "").into_bytes();
+            for (place, byte) in damage {
+                if message.is_empty() {
+                    break;
+                }
+                let place = place.index(message.len());
+                match byte {
+                    Some(byte) => message[place] = byte,
+                    None => drop(message.remove(place)),
+                }
+            }
+            if Request::parse(&message).is_ok() {
+                let value: Value = serde_json::from_slice(&message).unwrap();
+                prop_assert!(value["method"].is_string());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_no_danger(message in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert!(Request::parse(&message).is_err());
+        }
+    }
+}

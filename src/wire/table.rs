@@ -180,3 +180,74 @@ impl<'m> serde::Deserialize<'m> for Members<'m> {
         deserializer.deserialize_map(Reader)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static WORD: Kind = Kind::Enum(&["hot", "cold"]);
+    static OUTPUTS: [Field; 1] = [Field {
+        name: "word",
+        kind: Kind::Named(&WORD),
+    }];
+    static INTERFACE: Interface = Interface {
+        name: "a.b",
+        description: "",
+        methods: &[],
+        errors: &[Error {
+            name: "Failed",
+            fields: &[],
+        }],
+    };
+
+    fn named(object: &str) -> Option<String> {
+        culprit(object, &OUTPUTS)
+    }
+
+    #[test]
+    fn the_first_wrong_field_is_named_and_only_then_a_missing_one() {
+        assert_eq!(named(r#"{"word":"hot"}"#), None);
+        assert_eq!(named("{}").as_deref(), Some("word"));
+        assert_eq!(named(r#"{"wrod":"hot"}"#).as_deref(), Some("wrod"));
+        assert_eq!(named(r#"{"x":1,"y":1,"word":1}"#).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn an_enum_is_one_of_its_words() {
+        for other in [r#"{"word":"warm"}"#, r#"{"word":0}"#, r#"{"word":null}"#] {
+            assert_eq!(named(other).as_deref(), Some("word"), "{other}");
+        }
+    }
+
+    #[test]
+    fn more_members_than_any_method_has_still_have_a_culprit() {
+        let members: Vec<String> = (0..1000).map(|n| format!(r#""x{n}":0"#)).collect();
+        let object = format!("{{{}}}", members.join(","));
+        assert_eq!(named(&object).as_deref(), Some("x0"));
+    }
+
+    #[test]
+    fn a_reply_is_held_to_the_interface() {
+        let flaw = |message| reply_flaw(&[&INTERFACE], &OUTPUTS, message);
+        for good in [
+            r#"{"parameters":{"word":"cold"}}"#,
+            r#"{"parameters":{"word":"cold"},"continues":true}"#,
+            r#"{"error":"a.b.Failed","parameters":{}}"#,
+        ] {
+            assert_eq!(flaw(good), None, "{good}");
+        }
+        for bad in [
+            "{}",
+            "[]",
+            r#"{"parameters":null}"#,
+            r#"{"parameters":{}}"#,
+            r#"{"parameters":{"word":"cold"},"continues":false}"#,
+            r#"{"parameters":{"word":"cold"},"other":1}"#,
+            r#"{"error":"a.b.Other","parameters":{}}"#,
+            r#"{"error":null,"parameters":{"word":"cold"}}"#,
+            r#"{"error":"a.b.Failed","parameters":{"word":"cold"}}"#,
+        ] {
+            assert!(flaw(bad).is_some(), "{bad}");
+        }
+    }
+}
