@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -20,6 +20,7 @@ pub const WATCHDOG: Duration = Duration::from_secs(60);
 /// A running service. Dropping it kills it.
 pub struct Daemon {
     child: Child,
+    notify: UnixDatagram,
     folder: tempfile::TempDir,
 }
 
@@ -31,30 +32,50 @@ impl Daemon {
 
     /// The same, with something changed about how it is started.
     pub fn start_with(change: impl FnOnce(&mut Command)) -> Self {
+        Self::launch(|command, folder| {
+            command.arg("--address").arg(folder.join("socket"));
+            change(command);
+        })
+    }
+
+    /// The same without an address: `change` says by which other way it is called.
+    pub fn launch(change: impl FnOnce(&mut Command, &Path)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let notify_path = folder.path().join("notify");
-        let notify = UnixDatagram::bind(&notify_path).expect("a socket for notifications");
+        let notify = UnixDatagram::bind(folder.path().join("notify"));
+        let notify = notify.expect("a socket for notifications");
         notify.set_read_timeout(Some(WATCHDOG)).expect("a time-out");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_globstashd"));
-        command
-            .arg("--address")
-            .arg(folder.path().join("socket"))
-            .env("NOTIFY_SOCKET", notify_path)
-            .stdin(Stdio::null())
-            .stderr(std::fs::File::create(folder.path().join("log")).expect("a log"));
-        change(&mut command);
-        let child = command.spawn().expect("the service starts");
-        let daemon = Daemon { child, folder };
-        let mut message = [0; 4096];
-        let length = notify.recv(&mut message).unwrap_or_else(|error| {
-            panic!(
-                "the service did not become ready: {error}\n{}",
-                daemon.log()
-            )
-        });
-        let message = String::from_utf8_lossy(&message[..length]);
-        assert!(message.lines().any(|line| line == "READY=1"), "{message}");
+        let child = spawn(folder.path(), change);
+        let daemon = Daemon {
+            child,
+            notify,
+            folder,
+        };
+        daemon.expect_ready();
         daemon
+    }
+
+    /// Starts it again, after its end, at the same place.
+    pub fn restart(&mut self) {
+        self.wait();
+        self.child = spawn(self.folder.path(), |command, folder| {
+            command.arg("--address").arg(folder.join("socket"));
+        });
+        self.expect_ready();
+    }
+
+    fn expect_ready(&self) {
+        let message = self.hear();
+        assert!(message.lines().any(|line| line == "READY=1"), "{message}");
+    }
+
+    /// The next that it tells the service manager.
+    pub fn hear(&self) -> String {
+        let mut message = [0; 4096];
+        let length = self
+            .notify
+            .recv(&mut message)
+            .unwrap_or_else(|error| panic!("the service is silent: {error}\n{}", self.log()));
+        String::from_utf8_lossy(&message[..length]).into_owned()
     }
 
     /// Where it listens.
@@ -77,6 +98,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Its process, to take its standard streams from.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
     /// A new connection.
     pub fn connect(&self) -> Peer {
         Peer::connect(&self.socket())
@@ -85,6 +111,11 @@ impl Daemon {
     /// One call on a connection of its own.
     pub fn call(&self, method: &str, parameters: Value) -> Value {
         self.connect().call(method, parameters)
+    }
+
+    /// One call on a connection of its own that must succeed; what it replied.
+    pub fn ask(&self, method: &str, parameters: Value) -> Value {
+        self.connect().ask(method, parameters)
     }
 
     /// The command `globstash`, set up to talk to this service.
@@ -105,31 +136,38 @@ impl Daemon {
 
     /// Waits until it has ended.
     pub fn wait(&mut self) -> ExitStatus {
-        let watchdog = Instant::now() + WATCHDOG;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-                return status;
-            }
-            assert!(
-                Instant::now() < watchdog,
-                "the service does not end\n{}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let mut status = None;
+        eventually("the service ends", || {
+            status = self.child.try_wait().expect("a child can be waited for");
+            status.is_some()
+        });
+        status.expect("it was waited for")
     }
 
     /// A line such as `VmRSS` of its status in /proc, without the unit.
     pub fn status(&self, field: &str) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it lives");
+        let value = self.status_line(field);
+        let number = value.split_whitespace().next().map(str::parse);
+        number.and_then(Result::ok).expect("a number")
+    }
+
+    /// A line of its status in /proc.
+    pub fn status_line(&self, field: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("it lives");
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        let value = line.and_then(|line| line.split_whitespace().next());
-        value
-            .and_then(|value| value.parse().ok())
-            .expect("a number")
+        line.expect("the kernel tells it").trim().to_owned()
+    }
+
+    /// Runs `what`; by how many KiB the memory of the service grew meanwhile, at most.
+    pub fn memory_taken_by(&self, what: impl FnOnce()) -> u64 {
+        // Sets the peak, VmHWM, to what is used now: proc(5), clear_refs.
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("we are root");
+        let before = self.status("VmRSS");
+        what();
+        self.status("VmHWM").saturating_sub(before)
     }
 
     /// How many descriptors it has open.
@@ -151,10 +189,28 @@ impl Drop for Daemon {
     }
 }
 
+fn spawn(folder: &Path, change: impl FnOnce(&mut Command, &Path)) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_globstashd"));
+    command
+        .env("NOTIFY_SOCKET", folder.join("notify"))
+        .stdin(Stdio::null())
+        .stderr(std::fs::File::create(folder.join("log")).expect("a log"));
+    change(&mut command, folder);
+    command.spawn().expect("the service starts")
+}
+
+/// Waits for something that only looking again and again can tell.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let watchdog = Instant::now() + WATCHDOG;
+    while !is_so() {
+        assert!(Instant::now() < watchdog, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// A connection on which bytes are written as a test likes.
 pub struct Peer {
-    pub stream: UnixStream,
-    received: Vec<u8>,
+    stream: BufReader<UnixStream>,
 }
 
 impl Peer {
@@ -165,64 +221,73 @@ impl Peer {
 
     /// Speaks on a stream that is connected already.
     pub fn new(stream: UnixStream) -> Self {
-        stream.set_read_timeout(Some(WATCHDOG)).expect("a time-out");
-        stream
-            .set_write_timeout(Some(WATCHDOG))
-            .expect("a time-out");
-        Peer {
-            stream,
-            received: Vec::new(),
+        for set in [UnixStream::set_read_timeout, UnixStream::set_write_timeout] {
+            set(&stream, Some(WATCHDOG)).expect("a time-out");
         }
+        let stream = BufReader::with_capacity(64 << 10, stream);
+        Peer { stream }
+    }
+
+    /// The connection itself.
+    pub fn stream(&self) -> &UnixStream {
+        self.stream.get_ref()
     }
 
     /// Sends bytes as they are.
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the service reads");
+    pub fn send_bytes(&self, bytes: &[u8]) {
+        self.stream().write_all(bytes).expect("the service reads");
     }
 
     /// Sends a message.
-    pub fn send(&mut self, message: &Value) {
-        let mut bytes = serde_json::to_vec(message).expect("a value is JSON");
-        bytes.push(0);
-        self.send_bytes(&bytes);
+    pub fn send(&self, message: &Value) {
+        self.send_bytes(&frame(message));
+    }
+
+    /// Sends calls, all at once.
+    pub fn send_calls(&self, method: &str, parameters: impl IntoIterator<Item = Value>) {
+        let calls = parameters.into_iter();
+        let bytes = calls.flat_map(|parameters| frame(&call(method, parameters)));
+        self.send_bytes(&bytes.collect::<Vec<u8>>());
+    }
+
+    /// Waits until the next message begins to arrive.
+    pub fn wait_for_bytes(&mut self) {
+        let bytes = self.stream.fill_buf().expect("an answer from the service");
+        assert!(!bytes.is_empty(), "the service closed the connection");
     }
 
     /// The next message, without its NUL; `None` if the service closed the connection.
     pub fn receive_bytes(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some(end) = self.received.iter().position(|byte| *byte == 0) {
-                let rest = self.received.split_off(end + 1);
-                let mut message = std::mem::replace(&mut self.received, rest);
-                message.pop();
-                return Some(message);
-            }
-            let mut bytes = [0; 64 << 10];
-            match self.stream.read(&mut bytes) {
-                Ok(0) => break,
-                Ok(length) => self.received.extend_from_slice(&bytes[..length]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
-                Err(error) => panic!("no answer from the service: {error}"),
-            }
+        let mut message = Vec::new();
+        match self.stream.read_until(0, &mut message) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("no answer from the service: {error}"),
         }
-        assert!(
-            self.received.is_empty(),
-            "half a message: {:?}",
-            self.received
-        );
-        None
+        if message.is_empty() {
+            return None;
+        }
+        assert_eq!(message.pop(), Some(0), "half a message");
+        Some(message)
     }
 
     /// The next message.
     pub fn receive(&mut self) -> Value {
-        let message = self
-            .receive_bytes()
-            .expect("the service closed the connection");
+        let message = self.receive_bytes();
+        let message = message.expect("the service closed the connection");
         serde_json::from_slice(&message).expect("replies are JSON")
+    }
+
+    /// The service sends nothing more and has closed the connection.
+    pub fn expect_closed(&mut self) {
+        let message = self.receive_bytes();
+        let message = message.as_deref().map(String::from_utf8_lossy);
+        assert_eq!(message, None, "instead of an end");
     }
 
     /// One call and its one reply, as it came.
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
-        self.send(&json!({ "method": method, "parameters": parameters }));
+        self.send(&call(method, parameters));
         self.receive()
     }
 
@@ -232,6 +297,44 @@ impl Peer {
         assert!(reply.get("error").is_none(), "{method}: {reply}");
         reply["parameters"].take()
     }
+
+    /// One call with `more`; all its replies.
+    pub fn call_more(&mut self, method: &str, parameters: Value) -> Vec<Value> {
+        self.send(&json!({ "method": method, "parameters": parameters, "more": true }));
+        self.receive_all()
+    }
+
+    /// All replies to a call with `more` that was sent.
+    pub fn receive_all(&mut self) -> Vec<Value> {
+        let mut replies = vec![self.receive()];
+        while replies.last().is_some_and(|last| last["continues"] == true) {
+            replies.push(self.receive());
+        }
+        replies
+    }
+}
+
+/// A request.
+pub fn call(method: &str, parameters: Value) -> Value {
+    json!({ "method": method, "parameters": parameters })
+}
+
+/// A message as it is sent.
+pub fn frame(message: &Value) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(message).expect("a value is JSON");
+    bytes.push(0);
+    bytes
+}
+
+/// The keys in some replies to List.
+pub fn listed(replies: &[Value]) -> Vec<String> {
+    let entries = replies.iter().flat_map(|reply| {
+        let entries = reply["parameters"]["entries"].as_array();
+        entries.expect("a reply to List")
+    });
+    entries
+        .map(|entry| entry["key"].as_str().expect("a key").to_owned())
+        .collect()
 }
 
 /// An error reply.

@@ -1,0 +1,8 @@
+//! The varlink protocol, byte by byte, against the real service.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod calls;
+mod every_method;
+mod framing;
