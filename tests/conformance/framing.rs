@@ -173,3 +173,21 @@ fn a_message_that_never_ends_costs_no_more_than_the_longest_that_does() {
     assert!(taken < 40 << 10, "{taken} KiB");
     daemon.ask("io.globstash.GetStatus", json!({}));
 }
+
+/// The buffer for a message grows with it, and was given back only when nothing at all was left in
+/// it: a single byte of the next message kept 16 MiB, and counted as one.
+#[test]
+fn the_beginning_of_a_message_does_not_keep_the_memory_of_the_one_before() {
+    let daemon = Daemon::start();
+    let long = [padded(MESSAGE_MAX), b"{".to_vec()].concat();
+    let mut peers = Vec::new();
+    let taken = daemon.memory_taken_by(|| {
+        for _ in 0..8 {
+            let mut peer = daemon.connect();
+            peer.send_bytes(&long);
+            peer.receive();
+            peers.push(peer);
+        }
+    });
+    assert!(taken < 64 << 10, "{taken} KiB");
+}
