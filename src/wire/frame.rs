@@ -14,6 +14,12 @@ pub(crate) const MESSAGE_MAX: usize = 16 << 20;
 /// Most requests are shorter; many idle connections must cost little.
 const KEEP: usize = 128;
 
+/// A buffer this many times as large as what waits in it is cut down, if it is larger than
+/// [`READ`]: what is held for a peer must not be much more than what is counted.
+const SLACK: usize = 4;
+/// About as much as is pushed at once; smaller buffers are not worth the trouble.
+const READ: usize = 64 << 10;
+
 /// Cuts a stream into messages.
 #[derive(Default)]
 pub(crate) struct Framer {
@@ -63,12 +69,17 @@ impl Framer {
         self.buffer.len() - self.start
     }
 
-    /// Gives memory back when nothing waits. To be called when all whole messages were taken.
+    /// Gives memory back when little or nothing waits. To be called when no more messages are
+    /// taken for now.
     pub(crate) fn rest(&mut self) {
         if self.waiting() == 0 {
             self.buffer.clear();
             self.buffer.shrink_to(KEEP);
             (self.start, self.scanned) = (0, 0);
+        } else if self.buffer.capacity() > READ.max(SLACK * self.waiting()) {
+            self.buffer = self.buffer.split_off(self.start);
+            self.scanned -= self.start;
+            self.start = 0;
         }
     }
 }
@@ -134,6 +145,17 @@ mod tests {
         framer.push(b"\0");
         assert_eq!(all(&mut framer).len(), 1);
         assert!(framer.buffer.capacity() <= KEEP);
+    }
+
+    #[test]
+    fn the_beginning_of_a_message_keeps_no_large_buffer() {
+        let mut framer = Framer::default();
+        framer.push(&[b'x'; 1_000_000]);
+        framer.push(b"\0{");
+        assert_eq!(all(&mut framer).len(), 1);
+        assert!(framer.buffer.capacity() <= READ);
+        framer.push(b"}\0");
+        assert_eq!(all(&mut framer), [b"{}"]);
     }
 
     proptest! {
