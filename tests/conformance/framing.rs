@@ -191,3 +191,14 @@ fn the_beginning_of_a_message_does_not_keep_the_memory_of_the_one_before() {
     });
     assert!(taken < 64 << 10, "{taken} KiB");
 }
+
+/// What was wrong with a request was told with all that was wrong: 16 MiB of it, in the log.
+#[test]
+fn what_a_peer_sends_does_not_fill_the_log() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    let long = "x".repeat(1 << 20);
+    peer.send(&json!({"method": "io.globstash.GetStatus", "more": long}));
+    peer.expect_closed();
+    assert!(daemon.log().len() < 4096, "{} bytes", daemon.log().len());
+}
