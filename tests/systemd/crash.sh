@@ -6,12 +6,11 @@ globstash set foo bar
 
 # crash: kills the service and waits until systemd has started the next.
 crash() {
-    local before
-    before=$(main_pid)
-    kill -KILL "$before"
-    until [[ $(main_pid) != 0 && $(main_pid) != "$before" ]]; do :; done
+    local dead next
+    dead=$(main_pid) next=$dead
+    kill -KILL "$dead"
+    while [[ $next == "$dead" || $next == 0 ]]; do next=$(main_pid); done
 }
-before=$(main_pid)
 crash
 check "the next call is answered; the values are lost" '{"entries":[],"revision":0}' "$(call List)"
 check "by another process, which systemd started" 1 "$(property NRestarts)"

@@ -39,3 +39,12 @@ wait "${loads[@]}"
 outcome() { jq --slurp "map(.$1) | add" /tmp/load.*; }
 check "of $(outcome answered) calls during 20 restarts none was refused" 0 "$(outcome refused)"
 check "and none that was sent went unanswered" 0 "$(outcome unanswered)"
+
+systemctl stop globstashd.socket
+check "without the socket there is no service either" inactive "$(systemctl is-active globstashd.service)"
+check "and no trace of its address" "" "$(find /run/globstash /run/varlink/registry/io.globstash 2>/dev/null)"
+run globstash get foo
+check "a command fails" "3 " "$status $out"
+check_like "and says what to do" "globstash: *$socket*systemctl start globstashd.socket" "$err"
+systemctl start globstashd.socket
+check_true "which helps" globstash get foo

@@ -44,3 +44,8 @@ check "bob has no instance of his own: none is made up from alice's" "3 " "$stat
 user stop globstashd.service 2>/dev/null
 check "her stop forgets hers" "" "$(as alice globstash --user get foo)"
 check "and nobody else's" "bar" "$(as alice globstash get foo)"
+
+systemctl stop globstashd.socket
+run as alice globstash get foo
+check "hers never stands in for the machine's" "3 " "$status $out"
+check_like "but she is told of it" "globstash: *$socket*globstash --user*" "$err"
