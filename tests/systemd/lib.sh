@@ -57,7 +57,6 @@ run() {
 # property NAME [UNIT]: what systemd says of the service.
 property() { systemctl show --value --property="$1" "${2-globstashd.service}"; }
 main_pid() { property MainPID; }
-is_listening() { [[ $(systemctl is-active globstashd.socket) == active ]]; }
 
 # call METHOD [PARAMETERS]: one reply of io.globstash as a line of JSON with sorted fields.
 call() { varlinkctl call --json=short "$address" "io.globstash.$1" "${2-{\}}" | jq --compact-output --sort-keys .; }

@@ -19,7 +19,7 @@ check "a drop-in gives the socket to a group" "srw-rw---- root:friends" "$(stat 
 check_true "whose members are let in" as alice globstash set foo bar
 run as bob globstash get foo
 check "others are not" "3 " "$status $out"
-check_like "and are told why" "globstash: *$socket*ermission denied*" "$err"
+check_like "and are told why" "globstash: *$socket*permission denied*" "$err"
 
 # A user's own variables.
 user() { as alice systemctl --user "$@"; }
@@ -38,7 +38,7 @@ check_like "the user's registry has its name too" "*io.globstash*" \
     "$(as alice varlinkctl info "/run/user/$(id --user alice)/varlink/registry/io.globstash")"
 run as bob globstash --address "$own" get foo
 check "bob does not get in" "3 " "$status $out"
-check_like "and is told why" "globstash: *$own*ermission denied*" "$err"
+check_like "and is told why" "globstash: *$own*permission denied*" "$err"
 run as bob globstash --user get foo
 check "bob has no instance of his own: none is made up from alice's" "3 " "$status $out"
 user stop globstashd.service 2>/dev/null
