@@ -29,8 +29,9 @@ restarted() {
     done
 }
 loads=()
-for caller in 1 2 3 4; do
-    ./load.py >"/tmp/load.$caller" &
+for how in "" "" --keep --keep; do
+    # shellcheck disable=SC2086 # no word is no argument
+    ./load.py $how >"/tmp/load.${#loads[@]}" &
     loads+=($!)
 done
 restarted 20

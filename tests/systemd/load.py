@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""Calls GetStatus again and again, each time on a new connection, until SIGTERM; then prints how it went, as JSON.
+"""Calls GetStatus again and again until SIGTERM; then prints how it went, as JSON.
+
+Each call is made on a new connection, or with --keep on the same one as long as it lasts.
 
 answered: as it should be;
 refused: nobody listened;
@@ -10,6 +12,7 @@ unanswered: the request was sent, but no answer came.
 import json
 import signal
 import socket
+import sys
 
 REQUEST = b'{"method":"io.globstash.GetStatus"}\0'
 running = True
@@ -20,30 +23,42 @@ def stop(*_):
     running = False
 
 
-def call():
+def call(connection):
+    try:
+        connection.sendall(REQUEST)
+    except OSError:
+        return "unasked"
+    answer = b""
+    while not answer.endswith(b"\0"):
+        try:
+            part = connection.recv(65536)
+        except OSError:
+            return "unanswered"
+        if not part:
+            return "unanswered"
+        answer += part
+    return "answered"
+
+
+def calls(keep):
+    """The outcomes of the calls on one connection."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect("/run/globstash")
         except OSError:
-            return "refused"
-        try:
-            connection.sendall(REQUEST)
-        except OSError:
-            return "unasked"
-        answer = b""
-        while not answer.endswith(b"\0"):
-            try:
-                part = connection.recv(65536)
-            except OSError:
-                return "unanswered"
-            if not part:
-                return "unanswered"
-            answer += part
-        return "answered"
+            yield "refused"
+            return
+        outcome = "answered"
+        while running and outcome == "answered":
+            outcome = call(connection)
+            yield outcome
+            if not keep:
+                return
 
 
 signal.signal(signal.SIGTERM, stop)
 count = {"answered": 0, "refused": 0, "unasked": 0, "unanswered": 0}
 while running:
-    count[call()] += 1
+    for outcome in calls(keep="--keep" in sys.argv):
+        count[outcome] += 1
 print(json.dumps(count))
