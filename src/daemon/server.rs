@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 
 use super::accounts::{Accounts, Excess};
 use super::connection::Connection;
@@ -427,6 +427,11 @@ impl Server {
         self.state = State::Stopping;
         self.listeners.clear();
         self.deadlines.add(Instant::now() + GRACE, Due::GraceOver);
+        // What a peer sends from here on fails, so that it knows that nothing was done; what it has
+        // sent before can still be read.
+        for (_, connection) in self.connections.iter() {
+            let _ = shutdown(connection, Shutdown::Read);
+        }
         self.take_last_calls()?;
         let all: Vec<Token> = self.connections.iter().map(|(token, _)| token).collect();
         for token in all {
