@@ -94,6 +94,10 @@ fn run(options: &Options) -> io::Result<()> {
              or say where to listen: globstashd --address /path",
         ));
     }
+    if listeners.is_empty() {
+        // Started by one caller, for its calls: its terminal need not hear that all is well.
+        ::log::set_max_level(::log::LevelFilter::Warn);
+    }
     serve(options, signals, listeners, connections)?;
     stdio.into_iter().for_each(Stdio::finish);
     Ok(())
