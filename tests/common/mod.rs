@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -250,10 +250,21 @@ impl Peer {
         self.send_bytes(&bytes.collect::<Vec<u8>>());
     }
 
-    /// Waits until the next message begins to arrive.
-    pub fn wait_for_bytes(&mut self) {
-        let bytes = self.stream.fill_buf().expect("an answer from the service");
-        assert!(!bytes.is_empty(), "the service closed the connection");
+    /// Waits until the next message begins to arrive; `false` if the connection was closed.
+    pub fn wait_for_bytes(&mut self) -> bool {
+        match self.stream.fill_buf() {
+            Ok(bytes) => !bytes.is_empty(),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("no answer from the service: {error}"),
+        }
+    }
+
+    /// The next so many bytes.
+    pub fn receive_exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let result = self.stream.read_exact(&mut bytes);
+        result.expect("so many bytes from the service");
+        bytes
     }
 
     /// The next message, without its NUL; `None` if the service closed the connection.

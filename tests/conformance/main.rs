@@ -5,4 +5,5 @@ mod common;
 
 mod calls;
 mod every_method;
+mod flow;
 mod framing;
