@@ -166,6 +166,23 @@ fn calls_of_a_peer_that_takes_no_answers_are_not_read_without_end() {
     assert!(taken < 8 << 10, "{taken} KiB");
 }
 
+/// What was sent already stayed in the buffer until half of it was, and the buffer as large as it
+/// had been: 16 MiB could be held for a peer that had all but a little of its answer.
+#[test]
+fn the_end_of_an_answer_does_not_keep_the_memory_of_all_of_it() {
+    let (daemon, _) = filled(7, MEBIBYTE);
+    let mut peers = Vec::new();
+    let taken = daemon.memory_taken_by(|| {
+        for _ in 0..12 {
+            let mut peer = daemon.connect();
+            peer.send_calls("io.globstash.List", [json!({})]);
+            peer.receive_exactly(6 * MEBIBYTE + MEBIBYTE / 2);
+            peers.push(peer);
+        }
+    });
+    assert!(taken < 40 << 10, "{taken} KiB");
+}
+
 // ---- too much asked for ----
 
 #[test]
