@@ -28,6 +28,10 @@ const INPUT_HIGH: usize = 64 << 10;
 /// A buffer for answers of up to this many bytes is kept for the next connection.
 const SPARE_MAX: usize = 256 << 10;
 
+/// A larger one is cut down when it is this many times as large as what waits in it: what is held
+/// for a peer must not be much more than what is counted.
+const SLACK: usize = 4;
+
 /// A connection.
 pub(crate) struct Connection {
     stream: OwnedFd,
@@ -256,7 +260,8 @@ impl Output {
         }
     }
 
-    /// Gives the buffer back if it is empty: an idle connection has none.
+    /// Gives the buffer back if it is empty: an idle connection has none. Cuts it down if it is
+    /// nearly empty.
     fn settle(&mut self, spare: &mut Vec<u8>) {
         if self.len() == 0 {
             let mut bytes = std::mem::take(self).bytes;
@@ -264,6 +269,9 @@ impl Output {
                 bytes.clear();
                 *spare = bytes;
             }
+        } else if self.bytes.capacity() > SPARE_MAX.max(SLACK * self.len()) {
+            self.bytes = self.bytes.split_off(self.sent);
+            self.sent = 0;
         }
     }
 }
