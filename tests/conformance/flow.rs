@@ -228,3 +228,27 @@ fn patterns_that_take_for_ever_hold_up_nobody() {
     }
     assert!(!has_received(&hostile), "it is not that much work at all");
 }
+
+/// A compiled pattern takes several times its length, and a call has 64: all the time that an
+/// answer is not taken, they are kept, and were charged to nobody.
+#[test]
+fn what_is_kept_to_go_on_with_a_call_counts_too() {
+    let (daemon, _) = filled(100, 32 << 10);
+    let mut patterns = vec!["[ab]".repeat(256); 63];
+    patterns.push("**".to_owned());
+    let mut peers = Vec::new();
+    let taken = daemon.memory_taken_by(|| {
+        for _ in 0..100 {
+            let mut peer = daemon.connect();
+            peer.send(&json!({
+                "method": "io.globstash.List",
+                "parameters": {"patterns": patterns},
+                "more": true,
+            }));
+            // Or it is closed, when too much is kept.
+            peer.wait_for_bytes();
+            peers.push(peer);
+        }
+    });
+    assert!(taken < 64 << 10, "{taken} KiB");
+}
