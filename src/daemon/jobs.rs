@@ -13,10 +13,6 @@ const STREAM_REPLY: usize = 64 << 10;
 /// What one entry of a reply takes beside its key, at least, in bytes: `{"key":"","revision":1},`.
 const ENTRY_MIN: usize = 24;
 
-/// What a gathered key takes in memory beside its bytes: a shared key's counters, its place in a
-/// set, and what the allocator adds.
-const KEY_OVERHEAD: usize = 64;
-
 /// How much work is done for one call before others have their turn, in the steps of [`Budget`]:
 /// some tenths of a millisecond.
 const SLICE: usize = 100_000;
@@ -52,11 +48,8 @@ impl Job {
     /// How many bytes of memory it keeps, roughly.
     pub(crate) fn memory(&self) -> usize {
         match &self.work {
-            Work::Stream(..) => 0,
-            Work::Gather(collection, _) | Work::Delete(collection) => {
-                let (count, bytes) = collection.size();
-                count * KEY_OVERHEAD + bytes
-            }
+            Work::Stream(walk, _) => walk.memory(),
+            Work::Gather(collection, _) | Work::Delete(collection) => collection.memory(),
         }
     }
 }

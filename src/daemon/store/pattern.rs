@@ -52,6 +52,7 @@ const KEY_MAX: usize = 255;
 pub(crate) struct Patterns {
     patterns: Vec<Pattern>,
     ranges: Vec<KeyRange>,
+    memory: usize,
 }
 
 impl Patterns {
@@ -64,6 +65,7 @@ impl Patterns {
         Self {
             patterns: vec![everything],
             ranges: vec![KeyRange::prefix("")],
+            memory: 0,
         }
     }
 
@@ -83,9 +85,13 @@ impl Patterns {
             range::collect(&program, &mut ranges);
             compiled.push(Pattern::new(program));
         }
+        let ranges = range::reduce(ranges);
+        let memory = compiled.iter().map(Pattern::memory).sum::<usize>()
+            + ranges.iter().map(KeyRange::memory).sum::<usize>();
         Ok(Self {
             patterns: compiled,
-            ranges: range::reduce(ranges),
+            ranges,
+            memory,
         })
     }
 
@@ -112,6 +118,11 @@ impl Patterns {
     /// nanoseconds.
     pub fn cost(&self) -> usize {
         self.patterns.iter().map(Pattern::cost).sum()
+    }
+
+    /// How many bytes of memory they take, roughly.
+    pub fn memory(&self) -> usize {
+        self.memory
     }
 }
 
@@ -174,6 +185,14 @@ impl Pattern {
             Rest::Program(program) => program.cost(),
             _ => 1,
         }
+    }
+
+    fn memory(&self) -> usize {
+        let rest = match &self.rest {
+            Rest::Program(program) => program.memory(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.prefix.len() + rest
     }
 }
 

@@ -23,6 +23,10 @@ const VISIT: usize = 16;
 /// that it happens there.
 const CREATED_MAX: usize = if cfg!(test) { 8 } else { 1 << 20 };
 
+/// What a gathered key takes in memory beside its bytes: a shared key's counters, its place in a
+/// set, and what the allocator adds.
+const KEY_OVERHEAD: usize = 64;
+
 /// How much work may still be done in this turn, in steps of a few nanoseconds.
 #[derive(Debug)]
 pub(crate) struct Budget(usize);
@@ -68,6 +72,11 @@ impl Walk {
             range: 0,
             after: None,
         }
+    }
+
+    /// How many bytes of memory it keeps, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        self.patterns.memory()
     }
 
     /// Visits the next matches, until `visit` breaks, the budget is spent, or there are no more.
@@ -219,6 +228,11 @@ impl Collection {
     /// The keys gathered so far, in their order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.keys.iter()
+    }
+
+    /// How many bytes of memory it keeps, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        self.walk.memory() + self.keys.len() * KEY_OVERHEAD + self.bytes
     }
 
     /// How many keys it holds, and how many bytes they have.

@@ -72,6 +72,12 @@ impl Class {
         }
     }
 
+    /// With what the allocator adds: most classes are small, and there can be many.
+    fn memory(&self) -> usize {
+        const ALLOCATION: usize = 16;
+        size_of::<Self>() + ALLOCATION + size_of_val(&*self.ranges)
+    }
+
     fn contains(&self, c: char) -> bool {
         let behind = self.ranges.partition_point(|&(_, last)| last < c);
         let listed = self
@@ -136,6 +142,12 @@ impl Program {
     /// The most steps for one key: one each, but brackets look at every character.
     pub fn cost(&self) -> usize {
         self.steps.len() + self.classes.len() * KEY_MAX
+    }
+
+    /// How many bytes of memory it takes, roughly.
+    pub fn memory(&self) -> usize {
+        let classes = self.classes.iter().map(Class::memory);
+        size_of_val(&*self.steps) + classes.sum::<usize>()
     }
 
     /// Tells whether the whole key matches.

@@ -40,6 +40,11 @@ impl KeyRange {
         &self.start
     }
 
+    /// How many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.start.len()
+    }
+
     /// Tells whether a key is in the range.
     pub fn holds(&self, key: &str) -> bool {
         match self.extent {
