@@ -282,6 +282,14 @@ impl Peer {
         Some(message)
     }
 
+    /// Whether the next message comes whole, before the service closes the connection.
+    pub fn receives_all(&mut self) -> bool {
+        let mut message = Vec::new();
+        // Bytes that were not taken are lost when the service closes, and that is an error here.
+        let result = self.stream.read_until(0, &mut message);
+        result.is_ok() && message.ends_with(&[0])
+    }
+
     /// The next message.
     pub fn receive(&mut self) -> Value {
         let message = self.receive_bytes();

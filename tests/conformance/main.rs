@@ -7,3 +7,4 @@ mod calls;
 mod every_method;
 mod flow;
 mod framing;
+mod limits;
