@@ -6,7 +6,8 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -64,8 +65,8 @@ impl Daemon {
     }
 
     fn expect_ready(&self) {
-        let message = self.hear();
-        assert!(message.lines().any(|line| line == "READY=1"), "{message}");
+        // One that it takes the place of may have had last words.
+        while !self.hear().lines().any(|line| line == "READY=1") {}
     }
 
     /// The next that it tells the service manager.
@@ -199,6 +200,23 @@ fn spawn(folder: &Path, change: impl FnOnce(&mut Command, &Path)) -> Child {
     command.spawn().expect("the service starts")
 }
 
+/// Starts a service that is to fail: how it ended, and what it said.
+pub fn fails(change: impl FnOnce(&mut Command)) -> (ExitStatus, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_globstashd"));
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    change(&mut command);
+    let mut child = command.spawn().expect("the service starts");
+    let mut status = None;
+    eventually("the service fails", || {
+        status = child.try_wait().expect("a child can be waited for");
+        status.is_some()
+    });
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().expect("a pipe");
+    stderr.read_to_string(&mut said).expect("text");
+    (status.expect("it was waited for"), said)
+}
+
 /// Waits for something that only looking again and again can tell.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let watchdog = Instant::now() + WATCHDOG;
@@ -217,6 +235,12 @@ impl Peer {
     /// Connects to a service.
     pub fn connect(socket: &Path) -> Self {
         Self::new(UnixStream::connect(socket).expect("the service listens"))
+    }
+
+    /// Connects to an abstract name.
+    pub fn connect_abstract(name: &str) -> Self {
+        let address = SocketAddr::from_abstract_name(name).expect("a name");
+        Self::new(UnixStream::connect_addr(&address).expect("the service listens"))
     }
 
     /// Speaks on a stream that is connected already.

@@ -4,8 +4,6 @@
 
 use std::io::IoSlice;
 use std::os::fd::AsFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
 use std::thread;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -45,11 +43,8 @@ impl Open {
     fn connect_strangers(&self, count: usize) -> Vec<Peer> {
         let connect = || {
             set_thread_uid(Uid::from_raw(STRANGER)).expect("we are root");
-            let address = SocketAddr::from_abstract_name(&self.name).expect("a name");
-            let connect = || UnixStream::connect_addr(&address).map(Peer::new);
-            (0..count)
-                .map(|_| connect().expect("the service listens"))
-                .collect()
+            let connect = || Peer::connect_abstract(&self.name);
+            (0..count).map(|_| connect()).collect()
         };
         thread::scope(|scope| scope.spawn(connect).join().expect("connections"))
     }

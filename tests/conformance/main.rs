@@ -7,4 +7,7 @@ mod calls;
 mod every_method;
 mod flow;
 mod framing;
+mod life;
 mod limits;
+mod sockets;
+mod values;
