@@ -63,6 +63,18 @@ fn a_passed_listener_is_served_with_and_without_a_name() {
     }
 }
 
+/// Not every manager passes sockets that do not block. Such a one held up the service: it accepted
+/// until there was nothing more to accept, and waited for that.
+#[test]
+fn a_passed_listener_may_be_one_that_blocks() {
+    let (folder, listener) = listener();
+    let path = folder.path().join("passed");
+    let _daemon = launch_with(listener, FOR_US);
+    let mut peer = Peer::connect(&path);
+    peer.ask("io.globstash.GetStatus", json!({}));
+    peer.ask("io.globstash.GetStatus", json!({}));
+}
+
 #[test]
 fn who_called_before_the_service_was_there_is_answered() {
     let (folder, listener) = listener();
