@@ -1,10 +1,14 @@
 //! Standard input and output as one connection, as `ssh-exec:` addresses of varlinkctl need it.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
+
+/// How much is carried at once, in bytes: what a pipe holds.
+const CARRY: usize = 64 << 10;
 
 /// A connection whose other end is standard input and output.
 ///
@@ -21,15 +25,17 @@ impl Stdio {
         let (ours, theirs) = UnixStream::pair()?;
         let mut incoming = theirs.try_clone()?;
         let mut outgoing = theirs;
+        let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         thread::Builder::new().name("stdin".into()).spawn(move || {
             // Whatever ends it, the service sees that nothing more comes.
-            let _ = io::copy(&mut io::stdin().lock(), &mut incoming);
+            let _ = carry(&mut stdin, &mut incoming);
             let _ = incoming.shutdown(Shutdown::Write);
         })?;
         let writer = thread::Builder::new()
             .name("stdout".into())
             .spawn(move || {
-                let _ = io::copy(&mut outgoing, &mut io::stdout().lock());
+                let _ = carry(&mut outgoing, &mut stdout);
                 let _ = outgoing.shutdown(Shutdown::Both);
             })?;
         Ok((ours.into(), Stdio { writer }))
@@ -38,5 +44,21 @@ impl Stdio {
     /// Waits until the last answer was written.
     pub(crate) fn finish(self) {
         let _ = self.writer.join();
+    }
+}
+
+/// Carries bytes until there are no more.
+///
+/// `io::copy` would have the kernel do it, by splice(2). That keeps a pipe locked while it waits for
+/// the socket, and who reads the pipe waits with it, for bytes that are in the pipe already.
+fn carry(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; CARRY];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => to.write_all(&buffer[..length])?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
