@@ -187,3 +187,22 @@ fn standard_input_and_output_can_be_the_connection() {
     assert!(rest.len() > 3 << 20);
     assert_eq!(daemon.wait().code(), Some(0));
 }
+
+/// The thread that writes to standard output was waited for without end.
+#[test]
+fn who_does_not_read_standard_output_does_not_keep_it_from_ending() {
+    let mut daemon = launch_on_pipes();
+    let mut input = daemon.child().stdin.take().expect("a pipe");
+    let mut output = daemon.child().stdout.take().expect("a pipe");
+    let value = "x".repeat(1 << 20);
+    let set = call("io.globstash.Set", json!({"key": "a", "value": value}));
+    input.write_all(&frame(&set)).expect("it reads");
+    let get = call("io.globstash.Get", json!({"key": "a"}));
+    input.write_all(&frame(&get)).expect("it reads");
+    output
+        .read_exact(&mut [0; 100])
+        .expect("the beginning of the answers");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait().code(), Some(0));
+    drop(output);
+}
