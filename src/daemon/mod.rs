@@ -7,11 +7,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
 use self::options::Options;
-use self::server::{Listener, Server};
+use self::server::{Ending, Listener, Server};
 use self::service::Service;
 use self::stdio::Stdio;
 use self::store::Store;
@@ -44,6 +45,12 @@ mod table;
 const MACHINE_WIDE: &str = "/run/globstash";
 /// Everybody may connect there; who may do what is decided call by call.
 const MACHINE_WIDE_MODE: u32 = 0o666;
+
+/// How long who reads standard output may take for the last answers, when asked to end: with what
+/// the server takes for the same, less than a second.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+/// The same at the end of standard input. As long as a peer may take for a message.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the service with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -98,8 +105,13 @@ fn run(options: &Options) -> io::Result<()> {
         // Started by one caller, for its calls: its terminal need not hear that all is well.
         ::log::set_max_level(::log::LevelFilter::Warn);
     }
-    serve(options, signals, listeners, connections)?;
-    stdio.into_iter().for_each(Stdio::finish);
+    let ending = serve(options, signals, listeners, connections)?;
+    if let Some(stdio) = stdio {
+        stdio.finish(match ending {
+            Ending::Asked => LAST_WORDS,
+            Ending::Unneeded => PATIENCE,
+        });
+    }
     Ok(())
 }
 
@@ -108,7 +120,7 @@ fn serve(
     signals: Signals,
     listeners: Vec<Listener>,
     connections: Vec<OwnedFd>,
-) -> io::Result<()> {
+) -> io::Result<Ending> {
     let limits = Limits {
         variables: options.maximum_variables,
         bytes: options.maximum_bytes,

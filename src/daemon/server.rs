@@ -66,6 +66,15 @@ enum Due {
     GraceOver,
 }
 
+/// Why a server has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// A signal asked it to end.
+    Asked,
+    /// Nobody is connected, and nobody can connect.
+    Unneeded,
+}
+
 /// The loop and all that it serves.
 pub(crate) struct Server {
     poller: Poller,
@@ -160,7 +169,7 @@ impl Server {
     }
 
     /// Serves until a signal ends it, or, without listeners, until the last connection is closed.
-    pub(crate) fn run(mut self) -> io::Result<()> {
+    pub(crate) fn run(mut self) -> io::Result<Ending> {
         let mut ready = Vec::new();
         while !self.is_over() {
             self.poller.wait(self.timeout(), &mut ready)?;
@@ -174,7 +183,10 @@ impl Server {
             variables = self.service.store().len(), revision = self.service.store().revision().0;
             "ending, the variables are forgotten"
         );
-        Ok(())
+        Ok(match self.state {
+            State::Serving => Ending::Unneeded,
+            State::Stopping | State::Over => Ending::Asked,
+        })
     }
 
     fn is_over(&self) -> bool {

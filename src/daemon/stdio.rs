@@ -5,7 +5,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
 
 /// How much is carried at once, in bytes: what a pipe holds.
 const CARRY: usize = 64 << 10;
@@ -15,7 +17,8 @@ const CARRY: usize = 64 << 10;
 /// These may be pipes, terminals or files, shared with other programs: what they are set to is not
 /// ours to change. So two threads carry the bytes, and the event loop sees an ordinary socket.
 pub(crate) struct Stdio {
-    writer: JoinHandle<()>,
+    /// Nothing is sent through it: it tells that the writer is gone.
+    writer: Receiver<()>,
 }
 
 impl Stdio {
@@ -32,18 +35,20 @@ impl Stdio {
             let _ = carry(&mut stdin, &mut incoming);
             let _ = incoming.shutdown(Shutdown::Write);
         })?;
-        let writer = thread::Builder::new()
+        let (alive, writer) = channel();
+        thread::Builder::new()
             .name("stdout".into())
             .spawn(move || {
                 let _ = carry(&mut outgoing, &mut stdout);
                 let _ = outgoing.shutdown(Shutdown::Both);
+                drop(alive);
             })?;
         Ok((ours.into(), Stdio { writer }))
     }
 
-    /// Waits until the last answer was written.
-    pub(crate) fn finish(self) {
-        let _ = self.writer.join();
+    /// Waits until the last answer was written, but not longer than `patience`.
+    pub(crate) fn finish(self, patience: Duration) {
+        let _ = self.writer.recv_timeout(patience);
     }
 }
 
