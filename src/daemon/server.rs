@@ -484,3 +484,78 @@ impl AsFd for Listener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::super::store::Store;
+    use super::*;
+    use crate::map::Limits;
+
+    const CALL: &[u8] = b"{\"method\":\"io.globstash.Get\",\"parameters\":{\"key\":\"a\"}}\0";
+
+    /// A server, its one connection, and the peer's end of that.
+    fn server() -> (Server, Token, UnixStream) {
+        let limits = Limits {
+            variables: 1,
+            bytes: 1,
+        };
+        let service = Service::new(Store::new(limits).unwrap());
+        let mut server = Server::new(service, Signals::open().unwrap(), Vec::new()).unwrap();
+        let (peer, stream) = UnixStream::pair().unwrap();
+        server.add(stream.into()).unwrap();
+        let (token, _) = server.connections.iter().next().unwrap();
+        (server, token, peer)
+    }
+
+    /// What a peer sends arrives; when the rest of a message is missed since.
+    fn send(server: &mut Server, token: Token, peer: &mut UnixStream, bytes: &[u8]) -> Instant {
+        peer.write_all(bytes).unwrap();
+        server.serve_connection(token, EventFlags::IN);
+        server
+            .connections
+            .get(token)
+            .unwrap()
+            .partial_since
+            .unwrap()
+    }
+
+    #[test]
+    fn half_a_message_has_its_time() {
+        let (mut server, token, mut peer) = server();
+        let since = send(&mut server, token, &mut peer, &CALL[..9]);
+        assert_eq!(server.deadlines.next().map(|due| due >= since), Some(true));
+        server.check_message(token, since + MESSAGE_TIME / 2);
+        assert!(server.connections.get(token).is_some());
+        server.check_message(token, since + MESSAGE_TIME);
+        assert!(server.connections.get(token).is_none());
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn each_message_has_its_own_time() {
+        let (mut server, token, mut peer) = server();
+        let first = send(&mut server, token, &mut peer, &CALL[..9]);
+        let second = send(&mut server, token, &mut peer, &[&CALL[9..], b"{"].concat());
+        assert!(second > first);
+        server.check_message(token, first + MESSAGE_TIME);
+        assert!(server.connections.get(token).is_some());
+        server.check_message(token, second + MESSAGE_TIME);
+        assert!(server.connections.get(token).is_none());
+    }
+
+    #[test]
+    fn for_a_peer_that_owes_nothing_there_is_no_timer() {
+        let (mut server, token, mut peer) = server();
+        let since = send(&mut server, token, &mut peer, &CALL[..9]);
+        peer.write_all(&CALL[9..]).unwrap();
+        server.serve_connection(token, EventFlags::IN);
+        let due = server.deadlines.take(since + 2 * MESSAGE_TIME);
+        assert_eq!(due, Some(Due::Message(token)));
+        server.check_message(token, since + 2 * MESSAGE_TIME);
+        assert!(server.connections.get(token).is_some());
+        assert_eq!(server.timeout(), None);
+    }
+}
