@@ -183,6 +183,24 @@ fn the_end_of_an_answer_does_not_keep_the_memory_of_all_of_it() {
     assert!(taken < 40 << 10, "{taken} KiB");
 }
 
+/// A call over many variables waited until the peer had taken all answers before, for as long as
+/// that liked; and for as long, every new key was noted for it.
+#[test]
+fn a_change_does_not_wait_for_its_caller_to_take_other_answers() {
+    let daemon = Daemon::start();
+    // More than the service goes through at once.
+    let keys: Vec<String> = (0..8000).map(|n| format!("key {n:06}")).collect();
+    fill(&daemon, &keys, "");
+    fill(&daemon, &["large".to_owned()], &"x".repeat(MEBIBYTE));
+    let silent = daemon.connect();
+    silent.send_calls("io.globstash.Get", [json!({"key": "large"})]);
+    silent.send_calls("io.globstash.Delete", [json!({"patterns": ["*7999"]})]);
+    let mut other = daemon.connect();
+    eventually("the variable is deleted", || {
+        other.ask("io.globstash.Get", json!({"key": keys[7999]}))["defined"] == false
+    });
+}
+
 // ---- too much asked for ----
 
 #[test]
