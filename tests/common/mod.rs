@@ -171,6 +171,12 @@ impl Daemon {
         self.status("VmHWM").saturating_sub(before)
     }
 
+    /// How long it has used a processor, in ns; `None` if it has ended.
+    pub fn cpu_time(&self) -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", self.pid()));
+        text.ok()?.split(' ').next()?.parse().ok()
+    }
+
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid()))

@@ -75,6 +75,36 @@ fn a_passed_listener_may_be_one_that_blocks() {
     peer.ask("io.globstash.GetStatus", json!({}));
 }
 
+/// The manager keeps the socket when we close ours: the poller went on to tell of it, and a service
+/// that was ending went round in circles when somebody connected.
+#[test]
+fn a_passed_listener_is_not_listened_to_while_ending() {
+    let (folder, listener) = listener();
+    let path = folder.path().join("passed");
+    let kept = listener.try_clone().expect("a descriptor");
+    let mut daemon = launch_with(listener, FOR_US);
+    let mut peer = Peer::connect(&path);
+    let value = "x".repeat(1 << 20);
+    peer.ask("io.globstash.Set", json!({"key": "a", "value": value}));
+    // It does not take its answer, so that the end takes as long as it may.
+    peer.send(&call("io.globstash.Get", json!({"key": "a"})));
+    assert!(peer.wait_for_bytes());
+    daemon.signal(Signal::TERM);
+    assert!(daemon.hear().contains("STOPPING=1"));
+    let _late = UnixStream::connect(&path).expect("the manager keeps it open");
+    let before = daemon.cpu_time();
+    let mut taken = 0;
+    while let (None, Some(now)) = (
+        daemon.child().try_wait().expect("a child"),
+        daemon.cpu_time(),
+    ) {
+        taken = now - before.expect("it lives");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(taken < 50_000_000, "{taken} ns of at most 500,000,000");
+    drop(kept);
+}
+
 #[test]
 fn who_called_before_the_service_was_there_is_answered() {
     let (folder, listener) = listener();
