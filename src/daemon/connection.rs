@@ -150,8 +150,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Goes on with the call that takes longer. The answer goes out before its next piece is made,
-    /// so that never more than one piece waits.
+    /// Goes on with the call that takes longer. If it answers in pieces, each goes out before the
+    /// next is made, so that never more than one waits.
     pub(crate) fn resume(&mut self, service: &mut Service, spare: &mut Vec<u8>) {
         self.output.prepare(spare);
         if let Some(job) = self.job.take() {
@@ -193,8 +193,8 @@ impl Connection {
 
     /// Whether there is work that need not wait for the peer.
     pub(crate) fn can_go_on(&self) -> bool {
-        match self.job {
-            Some(_) => self.output.len() == 0,
+        match &self.job {
+            Some(job) => job.is_silent() || self.output.len() == 0,
             None => self.backlog && self.output.len() < OUTPUT_HIGH,
         }
     }

@@ -45,6 +45,11 @@ impl Job {
         matches!(self.work, Work::Delete(_))
     }
 
+    /// Whether it says nothing before it is done: then it need not wait for the peer to listen.
+    pub(crate) fn is_silent(&self) -> bool {
+        !matches!(self.work, Work::Stream(..))
+    }
+
     /// How many bytes of memory it keeps, roughly.
     pub(crate) fn memory(&self) -> usize {
         match &self.work {
