@@ -437,6 +437,9 @@ impl Server {
     fn stop(&mut self) -> io::Result<()> {
         manager::stopping("answering the last calls");
         self.state = State::Stopping;
+        // Closing is not enough: whoever passed us a listener may keep it open, and the poller
+        // would go on to tell of it.
+        self.ask_listeners(EventFlags::empty())?;
         self.listeners.clear();
         self.deadlines.add(Instant::now() + GRACE, Due::GraceOver);
         // What a peer sends from here on fails, so that it knows that nothing was done; what it has
