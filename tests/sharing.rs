@@ -138,8 +138,11 @@ fn key(n: u64) -> String {
     format!("k{n:04}")
 }
 
+/// What a pattern means.
+type Test = fn(&str) -> bool;
+
 /// Patterns that take the service many pieces to go through all keys with, and what they mean.
-const PATTERNS: [(&str, fn(&str) -> bool); 4] = [
+const PATTERNS: [(&str, Test); 4] = [
     ("**", |_| true),
     ("k*[0-9]*[0-9]*[0-4]", |key| {
         key.ends_with(['0', '1', '2', '3', '4'])
