@@ -164,8 +164,13 @@ impl Server {
             self.deadlines
                 .add(Instant::now() + MESSAGE_TIME, Due::Message(token));
         }
-        self.poller
-            .add(&*connection, token.to_u64(), connection.interest)
+        let added = self
+            .poller
+            .add(&*connection, token.to_u64(), connection.interest);
+        if added.is_err() {
+            self.close(token);
+        }
+        added
     }
 
     /// Serves until a signal ends it, or, without listeners, until the last connection is closed.
