@@ -268,6 +268,18 @@ impl interface::Service for Service {
         }))
     }
 
+    fn watch(&mut self, _: interface::Watch<'_>, _: Call<'_>) -> Answer {
+        Err(Fault::MethodNotFound.into())
+    }
+
+    fn wait(&mut self, _: interface::Wait<'_>, _: Call<'_>) -> Answer {
+        Err(Fault::MethodNotFound.into())
+    }
+
+    fn increment(&mut self, _: interface::Increment<'_>, _: Call<'_>) -> Answer {
+        Err(Fault::MethodNotFound.into())
+    }
+
     fn get_status(&mut self, _: GetStatus<'_>, call: Call<'_>) -> Answer {
         let limits = self.store.limits();
         let mut reply = Reply::new(call.out).parameters();
@@ -281,8 +293,10 @@ impl interface::Service for Service {
         reply.count("maximumBytes", limits.bytes);
         reply.count("maximumValueSize", VALUE_MAX as u64);
         reply.count("connections", call.connections);
+        reply.count("watches", 0);
         reply.count("calls", self.calls);
         reply.count("errors", self.errors);
+        reply.count("skippedEvents", 0);
         Ok(None)
     }
 }
