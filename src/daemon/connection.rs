@@ -6,14 +6,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::accounts::{Accounts, Charge, Excess, Seat, TooMany};
 use super::jobs::Job;
 use super::poller::EventFlags;
 use super::service::Service;
+use super::table::Token;
 use crate::sys::peer::Peer;
 use crate::wire::frame::Framer;
 use crate::wire::request::Request;
@@ -24,6 +26,9 @@ const OUTPUT_HIGH: usize = 1 << 20;
 /// While its calls are not looked at, nothing is read when so many bytes of them wait. The rest
 /// waits in the kernel, and then in the peer.
 const INPUT_HIGH: usize = 64 << 10;
+
+/// How long a peer may take for a message, from its first byte to its last.
+const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
 /// A buffer for answers of up to this many bytes is kept for the next connection.
 const SPARE_MAX: usize = 256 << 10;
@@ -51,9 +56,9 @@ pub(crate) struct Connection {
     /// What the poller was told last.
     pub(crate) interest: EventFlags,
     /// Since when the rest of a message is missing.
-    pub(crate) partial_since: Option<Instant>,
-    /// Whether a deadline for that is set.
-    pub(crate) has_deadline: bool,
+    partial_since: Option<Instant>,
+    /// The deadline that is noted for it.
+    pub(crate) noted: Option<Instant>,
     /// Whether it stands in the queue of those that can go on.
     pub(crate) is_queued: bool,
 }
@@ -83,7 +88,7 @@ impl Connection {
             charge,
             interest: EventFlags::IN,
             partial_since: None,
-            has_deadline: false,
+            noted: None,
             is_queued: false,
         })
     }
@@ -109,54 +114,99 @@ impl Connection {
         match recv(&self.stream, &mut *buffer, RecvFlags::DONTWAIT) {
             Ok((0, _)) => self.ended = true,
             Ok((length, _)) => self.input.push(&buffer[..length]),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    /// Answers calls, until none is left, one takes longer, or too many answers wait. An error is
-    /// what the peer did wrong, and the connection is to be closed.
+    /// Answers one call, if one is there and may be answered now. An error is what the peer did
+    /// wrong, and the connection is to be closed.
     pub(crate) fn answer(
         &mut self,
         service: &mut Service,
+        who: Token,
         connections: u64,
         spare: &mut Vec<u8>,
-    ) -> Result<(), String> {
-        self.output.prepare(spare);
-        self.backlog = false;
-        while self.job.is_none() {
-            if self.output.len() >= OUTPUT_HIGH {
-                self.backlog = true;
-                break;
+    ) -> Result<bool, String> {
+        if self.job.is_some() || self.output.len() >= OUTPUT_HIGH {
+            return Ok(false);
+        }
+        let message = match self.input.next() {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                self.backlog = false;
+                self.input.rest();
+                return Ok(false);
             }
-            let message = match self.input.next() {
-                Ok(Some(message)) => message,
-                Ok(None) => break,
-                Err(_) => return Err("a message is longer than 16 MiB".to_owned()),
-            };
-            self.partial_since = None;
-            let request = Request::parse(message).map_err(|problem| problem.to_string())?;
-            let out = &mut self.output.bytes;
-            match &self.seat {
-                Ok(_) => self.job = service.call(&request, self.peer, connections, out),
-                Err(TooMany(maximum)) => {
-                    service.refuse(&request, *maximum, out);
-                    self.end();
-                }
+            Err(_) => return Err("a message is longer than 16 MiB".to_owned()),
+        };
+        (self.backlog, self.partial_since) = (true, None);
+        self.output.prepare(spare);
+        let request = Request::parse(message).map_err(|problem| problem.to_string())?;
+        let out = &mut self.output.bytes;
+        match &self.seat {
+            Ok(_) => self.job = service.call(&request, self.peer, who, connections, out),
+            Err(TooMany(maximum)) => {
+                service.refuse(&request, *maximum, out);
+                (self.ended, self.backlog, self.input) = (true, false, Framer::default());
+                return Ok(false);
             }
         }
-        self.input.rest();
-        Ok(())
+        Ok(true)
     }
 
     /// Goes on with the call that takes longer. If it answers in pieces, each goes out before the
     /// next is made, so that never more than one waits.
-    pub(crate) fn resume(&mut self, service: &mut Service, spare: &mut Vec<u8>) {
+    pub(crate) fn resume(&mut self, service: &mut Service, who: Token, spare: &mut Vec<u8>) {
         self.output.prepare(spare);
         if let Some(job) = self.job.take() {
-            self.job = service.resume(job, &mut self.output.bytes);
+            self.job = service.resume(job, who, &mut self.output.bytes);
         }
+    }
+
+    /// Gives up the call that waits, which has waited for long enough.
+    pub(crate) fn time_out(&mut self, service: &mut Service, who: Token, spare: &mut Vec<u8>) {
+        self.output.prepare(spare);
+        if let Some(job) = self.job.take() {
+            service.time_out(&job, who, &mut self.output.bytes);
+        }
+    }
+
+    /// Sends a reply to the call that waits for changes. False if the peer did not take all of it.
+    pub(crate) fn tell(&mut self, reply: &[u8]) -> bool {
+        if self.deaf {
+            return true;
+        }
+        let mut rest = reply;
+        if self.output.len() == 0 {
+            match send(
+                &self.stream,
+                reply,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Ok(length) => rest = &reply[length..],
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => {
+                    self.hang_up();
+                    return true;
+                }
+            }
+        }
+        self.output.bytes.extend_from_slice(rest);
+        rest.is_empty()
+    }
+
+    /// There is something to tell, as soon as the peer takes it.
+    pub(crate) fn wake(&mut self) {
+        if let Some(job) = &mut self.job {
+            job.is_asleep = false;
+        }
+    }
+
+    /// The call that waited was answered.
+    pub(crate) fn finish_job(&mut self) {
+        self.job = None;
     }
 
     /// Sends what the peer takes.
@@ -171,7 +221,7 @@ impl Connection {
                 SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
             ) {
                 Ok(length) => self.output.sent += length,
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+                Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(_) => self.hang_up(),
             }
         }
@@ -194,7 +244,7 @@ impl Connection {
     /// Whether there is work that need not wait for the peer.
     pub(crate) fn can_go_on(&self) -> bool {
         match &self.job {
-            Some(job) => job.is_silent() || self.output.len() == 0,
+            Some(job) => !job.is_asleep && (job.is_silent() || self.output.len() == 0),
             None => self.backlog && self.output.len() < OUTPUT_HIGH,
         }
     }
@@ -206,12 +256,26 @@ impl Connection {
 
     /// Whether nothing is left to do for the peer.
     pub(crate) fn is_done(&self) -> bool {
-        self.ended && self.job.is_none() && !self.backlog && self.output.len() == 0
+        let is_idle = || !self.backlog && self.output.len() == 0;
+        self.ended
+            && self
+                .job
+                .as_ref()
+                .map_or_else(is_idle, Job::ends_with_caller)
     }
 
-    /// Whether part of a message is there and the rest is not.
-    pub(crate) fn is_partial(&self) -> bool {
-        self.job.is_none() && !self.backlog && self.input.waiting() > 0
+    /// When something must happen, whatever the peer does: the rest of a message come, or a call
+    /// that waits be over.
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        if let Some(job) = &self.job {
+            return job.deadline();
+        }
+        let is_partial = !self.backlog && self.input.waiting() > 0;
+        if !is_partial && !self.is_refused() {
+            return None;
+        }
+        let since = *self.partial_since.get_or_insert_with(Instant::now);
+        Some(since + MESSAGE_TIME)
     }
 
     /// What to be told of by the poller.

@@ -1,10 +1,10 @@
 //! Variables as replies tell them.
 
-use super::store::{Content, Variable, Writer};
+use super::store::{Content, Past, Store, Variable, Writer};
 use crate::wire::reply::Object;
 
 /// Which fields of an entry are wanted, besides key and revision.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fields {
     /// The value.
     pub(crate) values: bool,
@@ -16,21 +16,57 @@ pub(crate) struct Fields {
 pub(crate) fn write_variable(entry: &mut Object<'_>, variable: Variable<'_>, fields: Fields) {
     entry.text("key", variable.key());
     if fields.values {
-        write_content(entry, variable);
+        write_content(entry, &variable.content());
     }
     entry.count("revision", variable.revision().0);
     if fields.metadata {
         entry.count("modifiedUSec", variable.modified());
-        let Writer { uid, pid } = variable.writer();
-        let mut writer = entry.object("writer");
-        writer.count("uid", uid.into());
-        writer.count("pid", pid.into());
+        write_writer(entry, variable.writer());
     }
 }
 
+/// Writes the fields of an `Event`.
+pub(crate) fn write_event(event: &mut Object<'_>, store: &Store, past: &Past<'_>, fields: Fields) {
+    let variable = store.variable(past);
+    event.string("change", if variable.is_some() { "set" } else { "deleted" });
+    event.text("key", past.key);
+    let last = past.tombstone.and_then(|tombstone| tombstone.content());
+    let content = variable.map(|variable| variable.content()).or(last);
+    if let Some(content) = content.filter(|_| fields.values) {
+        write_content(event, &content);
+    }
+    event.count("revision", past.revision.0);
+    let deleter = past.tombstone.map(|tombstone| tombstone.writer);
+    if let Some(writer) = variable.map(|variable| variable.writer()).or(deleter)
+        && fields.metadata
+    {
+        write_writer(event, writer);
+    }
+}
+
+/// Writes what a read replies: `defined`, `value` or `data`, `revision`.
+pub(crate) fn write_value(reply: &mut Object<'_>, variable: Option<Variable<'_>>) {
+    reply.bool("defined", variable.is_some());
+    match variable {
+        Some(variable) => write_content(reply, &variable.content()),
+        None => reply.string("value", ""),
+    }
+    reply.count(
+        "revision",
+        variable.map_or(0, |variable| variable.revision().0),
+    );
+}
+
+fn write_writer(object: &mut Object<'_>, writer: Writer) {
+    let Writer { uid, pid } = writer;
+    let mut writer = object.object("writer");
+    writer.count("uid", uid.into());
+    writer.count("pid", pid.into());
+}
+
 /// Writes `value` or `data`.
-pub(crate) fn write_content(object: &mut Object<'_>, variable: Variable<'_>) {
-    match variable.content() {
+fn write_content(object: &mut Object<'_>, content: &Content<'_>) {
+    match content {
         Content::Text(text) => object.text("value", text),
         Content::Data(data) => object.data("data", data),
     }

@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     InvalidValue(String, Flaw),
     /// This pattern is none.
     InvalidPattern(String, PatternError),
+    /// The variable with this key was not as wanted in time.
+    TimedOut(String),
     /// One reply cannot hold the answer.
     ReplyTooLarge,
     /// So many connections are open already.
@@ -52,6 +54,7 @@ impl Failure {
                 parameters.string("pattern", &echo(pattern, PATTERN_MAX));
                 parameters.string("reason", &problem.to_string());
             }
+            Failure::TimedOut(key) => error(reply, "TimedOut").string("key", &echo(key, KEY_MAX)),
             Failure::ReplyTooLarge => {
                 error(reply, "ReplyTooLarge").count("maximum", REPLY_MAX as u64)
             }
@@ -85,6 +88,8 @@ fn write_refusal(key: &str, refusal: Refusal, limits: Limits, reply: Reply<'_>) 
             parameters.string("key", &key);
             parameters.count("revision", revision.0);
         }
+        Refusal::NotNumeric => error(reply, "NotNumeric").string("key", &key),
+        Refusal::NumberOverflow => error(reply, "NumberOverflow").string("key", &key),
         Refusal::Full(Full::Variables) => write_limit("maximumVariables", limits.variables, reply),
         Refusal::Full(Full::Bytes) => write_limit("maximumBytes", limits.bytes, reply),
     }

@@ -1,10 +1,11 @@
 //! Calls that visit many variables, done in pieces so that others have their turn in between.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use super::entry::{Fields, write_variable};
 use super::failure::{Failure, REPLY_MAX};
-use super::store::{Budget, Collection, Progress, Store, Walk};
+use super::store::{Budget, Collection, Progress, Store, Walk, Writer};
 use crate::wire::reply::Reply;
 
 /// A reply to a List with `more` ends with the entry that makes it larger than this, in bytes.
@@ -26,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) method: String,
     /// The caller wants no reply.
     pub(crate) oneway: bool,
+    /// Nothing is to be done until something happens to the variables.
+    pub(crate) is_asleep: bool,
 }
 
 /// What a call has to do.
@@ -36,25 +39,44 @@ pub(crate) enum Work {
     /// List without: one reply, true at its revision.
     Gather(Collection, Fields),
     /// Delete by patterns: one change.
-    Delete(Collection),
+    Delete(Collection, Writer),
+    /// Watch: for as long as the caller listens. Keeps so many bytes of memory.
+    Watch(usize),
+    /// Wait, until then.
+    Wait(Option<Instant>),
 }
 
 impl Job {
     /// Whether it does more than to tell the caller something.
     pub(crate) fn changes_something(&self) -> bool {
-        matches!(self.work, Work::Delete(_))
+        matches!(self.work, Work::Delete(..))
+    }
+
+    /// Whether it is over when the caller says nothing more.
+    pub(crate) fn ends_with_caller(&self) -> bool {
+        matches!(self.work, Work::Watch(_) | Work::Wait(_))
+    }
+
+    /// When it is over, whatever happens.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.work {
+            Work::Wait(deadline) => deadline,
+            _ => None,
+        }
     }
 
     /// Whether it says nothing before it is done: then it need not wait for the peer to listen.
     pub(crate) fn is_silent(&self) -> bool {
-        !matches!(self.work, Work::Stream(..))
+        matches!(self.work, Work::Gather(..) | Work::Delete(..))
     }
 
     /// How many bytes of memory it keeps, roughly.
     pub(crate) fn memory(&self) -> usize {
         match &self.work {
             Work::Stream(walk, _) => walk.memory(),
-            Work::Gather(collection, _) | Work::Delete(collection) => collection.memory(),
+            Work::Gather(collection, _) | Work::Delete(collection, _) => collection.memory(),
+            Work::Watch(memory) => *memory,
+            Work::Wait(_) => 0,
         }
     }
 }
@@ -69,7 +91,9 @@ impl Work {
         match self {
             Work::Stream(walk, fields) => Ok(stream(store, walk, *fields, out)),
             Work::Gather(collection, fields) => gather(store, collection, *fields, out),
-            Work::Delete(collection) => Ok(delete(store, collection, out)),
+            Work::Delete(collection, writer) => Ok(delete(store, collection, *writer, out)),
+            // These are woken by changes, see [`super::watches`].
+            Work::Watch(_) | Work::Wait(_) => Ok(Progress::Paused),
         }
     }
 }
@@ -130,10 +154,15 @@ fn gather(
 }
 
 /// Deletes, once all keys are known.
-fn delete(store: &mut Store, collection: &mut Collection, out: &mut Vec<u8>) -> Progress {
+fn delete(
+    store: &mut Store,
+    collection: &mut Collection,
+    writer: Writer,
+    out: &mut Vec<u8>,
+) -> Progress {
     let progress = store.collect(collection, &mut Budget::new(SLICE));
     if progress == Progress::Finished {
-        let (count, revision) = store.delete_collected(collection);
+        let (count, revision) = store.delete_collected(collection, writer);
         let mut reply = Reply::new(out).parameters();
         reply.count("count", count);
         reply.count("revision", revision.0);

@@ -4,6 +4,7 @@ use std::io;
 
 use super::service::Service;
 use super::store::Store;
+use super::table::Token;
 use crate::map::Limits;
 use crate::sys::peer::Peer;
 use crate::wire::request::Request;
@@ -27,10 +28,12 @@ impl Loopback {
             return false;
         };
         let peer = Peer { uid: 0, pid: 1 };
-        let mut job = self.0.call(&request, peer, 1, replies);
-        while let Some(unfinished) = job {
-            job = self.0.resume(unfinished, replies);
+        let who = Token::from_u64(0);
+        let mut job = self.0.call(&request, peer, who, 1, replies);
+        while let Some(unfinished) = job.take_if(|job| !job.is_asleep) {
+            job = self.0.resume(unfinished, who, replies);
         }
+        self.0.outbox().clear();
         true
     }
 }

@@ -40,6 +40,8 @@ mod service;
 mod stdio;
 mod store;
 mod table;
+mod watch;
+mod watches;
 
 /// Where every user's programs find the machine-wide service.
 const MACHINE_WIDE: &str = "/run/globstash";

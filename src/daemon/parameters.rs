@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::interface;
+use super::store::decimal::Decimal;
 use super::store::pattern::{PATTERNS_MAX, Patterns};
 use super::store::{Condition, Value};
 use crate::wire::json::read_base64;
@@ -41,6 +42,20 @@ pub(crate) fn read_condition<'c>(
         revision: condition.revision,
         value: read_value(key, &condition.value, &condition.data, "condition")?,
     })
+}
+
+/// A number, if one was given as the parameter `name`.
+pub(crate) fn read_decimal(
+    name: &str,
+    text: &Option<Text<'_>>,
+) -> Result<Option<Decimal>, Failure> {
+    match text {
+        None => Ok(None),
+        Some(text) => match Decimal::parse(text) {
+            Some(number) => Ok(Some(number)),
+            None => Err(Failure::parameter(name)),
+        },
+    }
 }
 
 /// The patterns of a call.

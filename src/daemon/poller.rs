@@ -3,8 +3,7 @@
 //! Level-triggered, because we stop reading from a peer that does not take its answers, and start
 //! again later, without having to remember what we did not hear of meanwhile.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -94,13 +93,13 @@ impl Poller {
 
 /// What is to happen at some time. Nothing due: nothing to wake up for.
 pub(crate) struct Deadlines<T> {
-    queue: BinaryHeap<Reverse<(Instant, T)>>,
+    queue: BTreeSet<(Instant, T)>,
 }
 
 impl<T: Ord> Default for Deadlines<T> {
     fn default() -> Self {
         Deadlines {
-            queue: BinaryHeap::new(),
+            queue: BTreeSet::new(),
         }
     }
 }
@@ -108,12 +107,17 @@ impl<T: Ord> Default for Deadlines<T> {
 impl<T: Ord> Deadlines<T> {
     /// Notes that `what` is to happen at `when`.
     pub(crate) fn add(&mut self, when: Instant, what: T) {
-        self.queue.push(Reverse((when, what)));
+        self.queue.insert((when, what));
+    }
+
+    /// Takes that back.
+    pub(crate) fn cancel(&mut self, when: Instant, what: T) {
+        self.queue.remove(&(when, what));
     }
 
     /// When the next thing is due.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.queue.peek().map(|Reverse((when, _))| *when)
+        self.queue.first().map(|(when, _)| *when)
     }
 
     /// What is due by now, one at a time.
@@ -121,7 +125,7 @@ impl<T: Ord> Deadlines<T> {
         if self.next()? > now {
             return None;
         }
-        self.queue.pop().map(|Reverse((_, what))| what)
+        self.queue.pop_first().map(|(_, what)| what)
     }
 }
 
@@ -143,5 +147,8 @@ mod tests {
         );
         assert_eq!(deadlines.take(start + Duration::from_secs(5)), Some("late"));
         assert_eq!(deadlines.take(start + Duration::from_secs(5)), None);
+        deadlines.add(start, "never mind");
+        deadlines.cancel(start, "never mind");
+        assert_eq!(deadlines.next(), None);
     }
 }

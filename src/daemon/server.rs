@@ -20,6 +20,7 @@ use super::log::Sparingly;
 use super::poller::{Deadlines, EventFlags, Poller};
 use super::service::Service;
 use super::table::{Table, Token};
+use super::watches::Delivery;
 use crate::sys::listen::Bound;
 use crate::sys::manager;
 use crate::sys::signals::{Signal, Signals};
@@ -28,8 +29,6 @@ use crate::sys::signals::{Signal, Signals};
 const READ: usize = 64 << 10;
 /// Most connections accepted in one turn.
 const ACCEPT_MAX: usize = 64;
-/// How long a peer may take for a message, from its first byte to its last.
-const MESSAGE_TIME: Duration = Duration::from_secs(30);
 /// How long nothing is accepted when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Most connections that wait to be told that they are too many; others are closed at once.
@@ -56,8 +55,8 @@ pub(crate) enum Listener {
 /// What can become due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    /// A message that is not whole yet has had its time.
-    Message(Token),
+    /// A message that is not whole yet has had its time, or a call that waits.
+    Connection(Token),
     /// Accepting may work again.
     Accept,
     /// The service manager wants to hear from us.
@@ -156,19 +155,14 @@ impl Server {
         let token = self.connections.insert(connection);
         let connection = self
             .connections
-            .get_mut(token)
+            .get(token)
             .expect("it was put there just now");
-        if is_refused {
-            connection.partial_since = Some(Instant::now());
-            connection.has_deadline = true;
-            self.deadlines
-                .add(Instant::now() + MESSAGE_TIME, Due::Message(token));
-        }
         let added = self
             .poller
-            .add(&*connection, token.to_u64(), connection.interest);
-        if added.is_err() {
-            self.close(token);
+            .add(connection, token.to_u64(), connection.interest);
+        match added {
+            Ok(()) => self.settle(token),
+            Err(_) => self.close(token),
         }
         added
     }
@@ -275,21 +269,68 @@ impl Server {
         self.advance(token);
     }
 
-    /// Does for a connection what can be done now: calls answered, answers sent.
+    /// Does for a connection what can be done now: calls answered, others told of what they
+    /// changed, answers sent.
     fn advance(&mut self, token: Token) {
-        let Some(connection) = self.connections.get_mut(token) else {
-            return;
-        };
         let connections = self.accounts.connections();
-        if let Err(violation) = connection.answer(&mut self.service, connections, &mut self.spare) {
-            let peer = connection.peer();
-            self.log.warn(
-                || log::warn!(uid = peer.uid, pid = peer.pid; "closing a connection: {violation}"),
-            );
-            return self.close(token);
+        while let Some(connection) = self.connections.get_mut(token) {
+            match connection.answer(&mut self.service, token, connections, &mut self.spare) {
+                Ok(true) => self.deliver(),
+                Ok(false) => break,
+                Err(violation) => {
+                    let peer = connection.peer();
+                    self.log.warn(
+                        || log::warn!(uid = peer.uid, pid = peer.pid; "closing a connection: {violation}"),
+                    );
+                    return self.close(token);
+                }
+            }
         }
-        connection.flush(&mut self.spare);
-        self.settle(token);
+        self.flush(token);
+    }
+
+    fn flush(&mut self, token: Token) {
+        if let Some(connection) = self.connections.get_mut(token) {
+            connection.flush(&mut self.spare);
+            self.settle(token);
+        }
+    }
+
+    /// Sends to those who listen what the last call has changed.
+    fn deliver(&mut self) {
+        if self.service.outbox().is_empty() {
+            return;
+        }
+        let mut outbox = std::mem::take(self.service.outbox());
+        for delivery in outbox.drain(..) {
+            let (Delivery::Tell(who, _) | Delivery::End(who, _) | Delivery::Wake(who)) = delivery;
+            let Some(connection) = self.connections.get_mut(who) else {
+                continue;
+            };
+            let is_settled = match &delivery {
+                Delivery::Wake(_) => {
+                    connection.wake();
+                    false
+                }
+                Delivery::Tell(_, reply) => {
+                    let is_sent = connection.tell(reply);
+                    if !is_sent {
+                        self.service.is_stuck(who);
+                        connection.wake();
+                    }
+                    is_sent
+                }
+                Delivery::End(_, reply) => {
+                    connection.finish_job();
+                    connection.tell(reply);
+                    false
+                }
+            };
+            if !is_settled {
+                self.settle(who);
+            }
+        }
+        *self.service.outbox() = outbox;
     }
 
     /// Goes on with one call that takes longer, and lets the others have their turn.
@@ -301,8 +342,9 @@ impl Server {
             return;
         };
         connection.is_queued = false;
-        if connection.has_job() {
-            connection.resume(&mut self.service, &mut self.spare);
+        if connection.can_go_on() && connection.has_job() {
+            connection.resume(&mut self.service, token, &mut self.spare);
+            self.deliver();
         }
         self.advance(token);
     }
@@ -319,15 +361,16 @@ impl Server {
             connection.is_queued = true;
             self.queue.push_back(token);
         }
-        if !connection.is_partial() {
-            connection.partial_since = None;
-        } else if connection.partial_since.is_none() {
-            let now = Instant::now();
-            connection.partial_since = Some(now);
-            if !connection.has_deadline {
-                connection.has_deadline = true;
-                self.deadlines.add(now + MESSAGE_TIME, Due::Message(token));
+        let deadline = connection.deadline();
+        if deadline != connection.noted {
+            let due = Due::Connection(token);
+            if let Some(noted) = connection.noted {
+                self.deadlines.cancel(noted, due);
             }
+            if let Some(deadline) = deadline {
+                self.deadlines.add(deadline, due);
+            }
+            connection.noted = deadline;
         }
         let wanted = connection.wanted();
         if wanted != connection.interest {
@@ -350,6 +393,10 @@ impl Server {
             return;
         };
         self.refused -= usize::from(connection.is_refused());
+        if let Some(noted) = connection.noted {
+            self.deadlines.cancel(noted, Due::Connection(token));
+        }
+        self.service.leave(token);
         drop(connection);
         if self.accept_paused {
             self.accept_again();
@@ -393,7 +440,7 @@ impl Server {
         let now = Instant::now();
         while let Some(due) = self.deadlines.take(now) {
             match due {
-                Due::Message(token) => self.check_message(token, now),
+                Due::Connection(token) => self.time_out(token),
                 Due::Accept if self.accept_paused => self.accept_again(),
                 Due::Accept => {}
                 Due::Alive => {
@@ -406,25 +453,22 @@ impl Server {
         }
     }
 
-    /// Closes a connection whose peer has taken too long for a message.
-    fn check_message(&mut self, token: Token, now: Instant) {
+    /// A connection's deadline is over: that of a call that waits, or else of a message whose rest
+    /// has not come.
+    fn time_out(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(token) else {
             return;
         };
-        match connection.partial_since {
-            None => connection.has_deadline = false,
-            Some(since) if since + MESSAGE_TIME > now => {
-                self.deadlines
-                    .add(since + MESSAGE_TIME, Due::Message(token));
-            }
-            Some(_) => {
-                let peer = connection.peer();
-                self.log.warn(
-                    || log::warn!(uid = peer.uid, pid = peer.pid; "closing a connection: half a message for too long"),
-                );
-                self.close(token);
-            }
+        connection.noted = None;
+        if connection.has_job() {
+            connection.time_out(&mut self.service, token, &mut self.spare);
+            return self.advance(token);
         }
+        let peer = connection.peer();
+        self.log.warn(|| {
+            log::warn!(uid = peer.uid, pid = peer.pid; "closing a connection: half a message for too long")
+        });
+        self.close(token);
     }
 
     fn heed_signals(&mut self) -> io::Result<()> {

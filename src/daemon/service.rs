@@ -4,16 +4,24 @@
 //! the event loop runs in pieces; the caller's next call waits until it is done. Everything goes
 //! into the caller's buffer; nothing here knows a socket.
 
-use super::entry::{Fields, write_content, write_variable};
+use std::time::{Duration, Instant};
+
+use super::entry::{Fields, write_value, write_variable};
 use super::failure::Failure;
 use super::interface::{self, Delete, Get, GetStatus, INTERFACE, List, Set};
 use super::jobs::{Job, Work};
-use super::parameters::{read_condition, read_patterns, read_value};
+use super::parameters::{read_condition, read_decimal, read_patterns, read_value};
+use super::store::decimal::Decimal;
 use super::store::pattern::Patterns;
 use super::store::{DELETE_MAX, Progress, Refusal, Store, VALUE_MAX, Walk, Writer};
+use super::table::Token;
+use super::watch::{Begin, Watch};
+use super::watches::{Delivery, Wait, Watches};
+use crate::map::Revision;
 use crate::sys::peer::Peer;
 use crate::wire::fault::Fault;
 use crate::wire::introspection::{self, Introspection};
+use crate::wire::object::Text;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 use crate::wire::table::{Interface, reply_flaw};
@@ -24,13 +32,27 @@ static INTERFACES: [&Interface; 1] = [&INTERFACE];
 /// What a method needs besides its parameters.
 pub(crate) struct Call<'c> {
     /// The process that calls.
-    pub(crate) peer: Peer,
+    peer: Peer,
     /// How many connections are open.
-    pub(crate) connections: u64,
+    connections: u64,
+    /// The connection that it calls on.
+    who: Token,
     /// Whether the caller takes several replies.
-    pub(crate) more: bool,
+    more: bool,
+    /// Whether the caller takes none.
+    oneway: bool,
     /// Replies are appended here.
-    pub(crate) out: &'c mut Vec<u8>,
+    out: &'c mut Vec<u8>,
+}
+
+impl Call<'_> {
+    /// Who makes the change that is asked for.
+    fn writer(&self) -> Writer {
+        Writer {
+            uid: self.peer.uid,
+            pid: self.peer.pid,
+        }
+    }
 }
 
 /// How a method ends: answered, or with work to do.
@@ -39,6 +61,7 @@ type Answer = Result<Option<Work>, Failure>;
 /// The service: its variables, and what it counts.
 pub(crate) struct Service {
     store: Store,
+    watches: Watches,
     introspection: Introspection,
     calls: u64,
     errors: u64,
@@ -52,6 +75,7 @@ impl Service {
         };
         Service {
             store,
+            watches: Watches::default(),
             introspection,
             calls: 0,
             errors: 0,
@@ -63,49 +87,104 @@ impl Service {
         &self.store
     }
 
-    /// Answers a call, or begins to.
+    /// Answers a call that came on the connection `who`, or begins to.
     pub(crate) fn call(
         &mut self,
         request: &Request<'_>,
         peer: Peer,
+        who: Token,
         connections: u64,
         out: &mut Vec<u8>,
     ) -> Option<Job> {
         let start = out.len();
+        let before = self.store.revision();
+        let (more, oneway) = (request.more, request.oneway);
         let call = Call {
             peer,
             connections,
-            more: request.more,
+            who,
+            more,
+            oneway,
             out: &mut *out,
         };
         match self.dispatch(request, call) {
             Ok(Some(work)) => {
+                let method = request.method.to_string();
                 let job = Job {
                     work,
-                    method: request.method.to_string(),
-                    oneway: request.oneway,
+                    method,
+                    oneway,
+                    is_asleep: false,
                 };
-                return self.resume(job, out);
+                return self.resume(job, who, out);
             }
-            answer => self.settle(
-                &request.method,
-                request.oneway,
-                answer.map(drop),
-                start,
-                out,
-            ),
+            answer => self.settle(&request.method, oneway, answer.map(drop), start, out),
         }
+        self.tell_changes(before);
         None
     }
 
     /// Goes on with a call. Gives the job back if it is not done.
-    pub(crate) fn resume(&mut self, mut job: Job, out: &mut Vec<u8>) -> Option<Job> {
+    pub(crate) fn resume(&mut self, mut job: Job, who: Token, out: &mut Vec<u8>) -> Option<Job> {
         let start = out.len();
+        let before = self.store.revision();
+        job.is_asleep = match job.work {
+            Work::Watch(_) => self.watches.catch_up(who, &self.store, out),
+            Work::Wait(_) => true,
+            _ => false,
+        };
         match job.work.run(&mut self.store, out) {
-            Ok(Progress::Paused) => return Some(job),
+            Ok(Progress::Paused) => {
+                debug_check_replies(&job.method, &out[start..]);
+                return Some(job);
+            }
             result => self.settle(&job.method, job.oneway, result.map(drop), start, out),
         }
+        self.tell_changes(before);
         None
+    }
+
+    /// A call has waited for long enough.
+    pub(crate) fn time_out(&mut self, job: &Job, who: Token, out: &mut Vec<u8>) {
+        let key = self.watches.leave(who).unwrap_or_default();
+        let failure = Failure::TimedOut(key);
+        self.settle(&job.method, job.oneway, Err(failure), out.len(), out);
+    }
+
+    /// What other callers are to be sent because of what one has changed. To be emptied after each
+    /// call.
+    pub(crate) fn outbox(&mut self) -> &mut Vec<Delivery> {
+        self.watches.outbox()
+    }
+
+    /// The connection `who` does not take all that it is sent.
+    pub(crate) fn is_stuck(&mut self, who: Token) {
+        self.watches.is_stuck(who);
+    }
+
+    /// The connection `who` is closed.
+    pub(crate) fn leave(&mut self, who: Token) {
+        self.watches.leave(who);
+    }
+
+    /// If the store has changed since it was at revision `before`, whoever listens is told. A call
+    /// makes one change at most.
+    fn tell_changes(&mut self, before: Revision) {
+        let now = self.store.revision();
+        if now == before {
+            return;
+        }
+        self.watches.notify(&self.store, now);
+        for delivery in self.watches.outbox() {
+            match delivery {
+                Delivery::Tell(_, reply) => debug_check_replies("io.globstash.Watch", reply),
+                Delivery::End(_, reply) => {
+                    debug_check_replies("io.globstash.Wait", reply);
+                    self.calls += 1;
+                }
+                Delivery::Wake(_) => {}
+            }
+        }
     }
 
     /// Refuses a call on a connection that is one too many.
@@ -148,9 +227,7 @@ impl Service {
             out.truncate(start);
             failure.write(method, Reply::new(out));
         }
-        if cfg!(debug_assertions) {
-            check_replies(method, &out[start..]);
-        }
+        debug_check_replies(method, &out[start..]);
         if oneway {
             out.truncate(start);
         }
@@ -176,15 +253,12 @@ impl interface::Service for Service {
         } = parameters;
         let value = read_value(&key, &value, &data, "data")?;
         let condition = read_condition(&key, &condition)?;
-        let writer = Writer {
-            uid: call.peer.uid,
-            pid: call.peer.pid,
-        };
+        let writer = call.writer();
         let revision = match value {
             Some(value) => self.store.set(&key, &value, &condition, writer),
             None => self
                 .store
-                .delete(&key, &condition)
+                .delete(&key, &condition, writer)
                 .map(|(_, revision)| revision),
         }
         .map_err(|refusal| self.refused(&key, refusal))?;
@@ -201,15 +275,7 @@ impl interface::Service for Service {
             .get(&key)
             .map_err(|refusal| self.refused(&key, refusal))?;
         let mut reply = Reply::new(call.out).parameters();
-        reply.bool("defined", variable.is_some());
-        match variable {
-            Some(variable) => write_content(&mut reply, variable),
-            None => reply.string("value", ""),
-        }
-        reply.count(
-            "revision",
-            variable.map_or(0, |variable| variable.revision().0),
-        );
+        write_value(&mut reply, variable);
         if let Some(variable) = variable.filter(|_| parameters.metadata == Some(true)) {
             let mut entry = reply.object("entry");
             write_variable(
@@ -237,13 +303,12 @@ impl interface::Service for Service {
             (None, Some(_)) if condition.is_some() => Err(Failure::parameter("condition")),
             (None, Some(patterns)) => {
                 let patterns = read_patterns(&patterns)?;
-                Ok(Some(Work::Delete(
-                    self.store.collection(patterns, DELETE_MAX),
-                )))
+                let collection = self.store.collection(patterns, DELETE_MAX);
+                Ok(Some(Work::Delete(collection, call.writer())))
             }
             (Some(key), None) => {
                 let condition = read_condition(&key, &condition)?;
-                let deleted = self.store.delete(&key, &condition);
+                let deleted = self.store.delete(&key, &condition, call.writer());
                 let (count, revision) = deleted.map_err(|refusal| self.refused(&key, refusal))?;
                 let mut reply = Reply::new(call.out).parameters();
                 reply.count("count", count);
@@ -268,16 +333,88 @@ impl interface::Service for Service {
         }))
     }
 
-    fn watch(&mut self, _: interface::Watch<'_>, _: Call<'_>) -> Answer {
-        Err(Fault::MethodNotFound.into())
+    fn watch(&mut self, parameters: interface::Watch<'_>, call: Call<'_>) -> Answer {
+        let patterns = match &parameters.patterns {
+            Some(patterns) => read_patterns(patterns)?,
+            None => Patterns::all(),
+        };
+        let fields = Fields {
+            values: parameters.keys_only != Some(true),
+            metadata: parameters.metadata == Some(true),
+        };
+        let now = self.store.revision();
+        let is_ours = |instance: &Text<'_>| **instance == *self.store.instance();
+        let begin = match parameters.after_revision {
+            _ if parameters.initial == Some(true) => Begin::Initial,
+            None => Begin::Now,
+            Some(_) if !parameters.instance.as_ref().is_none_or(is_ours) => Begin::Reset,
+            Some(after) => match u64::try_from(after).map(Revision) {
+                Err(_) => return Err(Failure::parameter("afterRevision")),
+                Ok(after) if after > now => Begin::Reset,
+                Ok(after) => Begin::After(after),
+            },
+        };
+        let memory = patterns.memory();
+        self.watches
+            .watch(call.who, Watch::new(patterns, fields, begin, now));
+        self.calls += 1;
+        Ok(Some(Work::Watch(memory)))
     }
 
-    fn wait(&mut self, _: interface::Wait<'_>, _: Call<'_>) -> Answer {
-        Err(Fault::MethodNotFound.into())
+    fn wait(&mut self, parameters: interface::Wait<'_>, call: Call<'_>) -> Answer {
+        let key = parameters.key;
+        let mut condition = read_condition(&key, &parameters.condition)?;
+        let changed_from = parameters.changed_from;
+        if parameters.condition.is_none() && changed_from.is_none() {
+            condition.defined = Some(true);
+        }
+        let timeout = match parameters.timeout_u_sec.map(u64::try_from) {
+            Some(Err(_)) => return Err(Failure::parameter("timeoutUSec")),
+            Some(Ok(timeout)) => Some(Duration::from_micros(timeout)),
+            None => None,
+        };
+        let variable = self
+            .store
+            .get(&key)
+            .map_err(|refusal| self.refused(&key, refusal))?;
+        let condition = condition.into_owned();
+        let wait = Wait {
+            key: key.to_string(),
+            condition,
+            changed_from,
+        };
+        // Who wants no reply need not wait for it.
+        if call.oneway || wait.is_over(variable) {
+            write_value(&mut Reply::new(call.out).parameters(), variable);
+            return Ok(None);
+        }
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Failure::TimedOut(wait.key));
+        }
+        self.watches.wait(call.who, wait);
+        // What is too far away to be counted never comes.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Ok(Some(Work::Wait(deadline)))
     }
 
-    fn increment(&mut self, _: interface::Increment<'_>, _: Call<'_>) -> Answer {
-        Err(Fault::MethodNotFound.into())
+    fn increment(&mut self, parameters: interface::Increment<'_>, call: Call<'_>) -> Answer {
+        let key = parameters.key;
+        let by = read_decimal("by", &parameters.by)?.unwrap_or(Decimal::ONE);
+        let minimum = read_decimal("minimum", &parameters.minimum)?;
+        let maximum = read_decimal("maximum", &parameters.maximum)?;
+        if minimum
+            .zip(maximum)
+            .is_some_and(|(minimum, maximum)| minimum > maximum)
+        {
+            return Err(Failure::parameter("minimum"));
+        }
+        let writer = call.writer();
+        let sum = self.store.increment(&key, by, (minimum, maximum), writer);
+        let (sum, revision) = sum.map_err(|refusal| self.refused(&key, refusal))?;
+        let mut reply = Reply::new(call.out).parameters();
+        reply.string("value", &sum.to_string());
+        reply.count("revision", revision.0);
+        Ok(None)
     }
 
     fn get_status(&mut self, _: GetStatus<'_>, call: Call<'_>) -> Answer {
@@ -293,16 +430,19 @@ impl interface::Service for Service {
         reply.count("maximumBytes", limits.bytes);
         reply.count("maximumValueSize", VALUE_MAX as u64);
         reply.count("connections", call.connections);
-        reply.count("watches", 0);
+        reply.count("watches", self.watches.count());
         reply.count("calls", self.calls);
         reply.count("errors", self.errors);
-        reply.count("skippedEvents", 0);
+        reply.count("skippedEvents", self.watches.skipped());
         Ok(None)
     }
 }
 
 /// In debug builds, that is in tests, each reply must be as the interface file says.
-fn check_replies(method: &str, replies: &[u8]) {
+fn debug_check_replies(method: &str, replies: &[u8]) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
     let interfaces = [&INTERFACE, &introspection::INTERFACE];
     let (interface, member) = method.rsplit_once('.').unwrap_or(("", method));
     let outputs = interfaces

@@ -2,7 +2,7 @@
 
 /// Where a thing stands, and the how-manieth it is to stand there: a token of something that is
 /// gone finds nothing, even when its place was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Token {
     place: u32,
     generation: u32,

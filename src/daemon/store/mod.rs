@@ -7,21 +7,26 @@
 //!
 //! Knows no connection and no protocol: who calls is a [`Writer`], what is wrong is a [`Refusal`].
 
-#[allow(dead_code)] // Until Increment is served.
-mod decimal;
+pub(crate) mod decimal;
+mod history;
 mod key;
 pub(crate) mod pattern;
 mod walk;
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use self::decimal::Decimal;
+use self::history::History;
+pub(crate) use self::history::{Past, Position, Tombstone};
 pub(crate) use self::key::{KEY_MAX, KeyFlaw};
+
 use self::pattern::Patterns;
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk};
-use crate::map::{Entry, Full, Limits, Map, Revision, Stamp};
+use crate::map::{Entry, Full, Key, Limits, Map, Revision, Stamp};
 use crate::wire::text::{Flaw, flaw, is_text};
 
 /// Longest value, in bytes.
@@ -72,6 +77,10 @@ pub(crate) enum Refusal {
     Condition(Revision),
     /// There is no room.
     Full(Full),
+    /// The value is no number that can be added to.
+    NotNumeric,
+    /// The sum has more digits than can be kept.
+    NumberOverflow,
 }
 
 /// A variable as it is now.
@@ -90,6 +99,7 @@ pub(crate) enum Content<'s> {
 /// The variables and what belongs to them.
 pub(crate) struct Store {
     map: Map,
+    history: History,
     journal: Journal,
     instance: String,
     started: u64,
@@ -102,6 +112,7 @@ impl Store {
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         Ok(Store {
             map: Map::new(limits),
+            history: History::default(),
             journal: Journal::default(),
             instance: random.iter().map(|byte| format!("{byte:02x}")).collect(),
             started: now(),
@@ -157,7 +168,7 @@ impl Store {
             return Err(Refusal::ValueTooLarge(value.bytes.len()));
         }
         condition.check(before)?;
-        let is_new = before.is_none();
+        let old = before.map(|variable| variable.revision());
         let stamp = Stamp {
             time: now(),
             uid: writer.uid,
@@ -168,10 +179,9 @@ impl Store {
             .map
             .set(key.as_bytes(), &value.bytes, stamp)
             .map_err(Refusal::Full)?;
-        if is_new
-            && self.journal.is_read()
-            && let Some(entry) = self.map.get(key.as_bytes())
-        {
+        let entry = self.map.get(key.as_bytes()).expect("it was set");
+        self.history.set(entry.key(), old, revision);
+        if old.is_none() && self.journal.is_read() {
             self.journal.note(entry.key());
         }
         Ok(revision)
@@ -183,9 +193,72 @@ impl Store {
         &mut self,
         key: &str,
         condition: &Condition<'_>,
+        writer: Writer,
     ) -> Result<(u64, Revision), Refusal> {
-        condition.check(self.get(key)?)?;
-        Ok(self.map.delete(&[key]))
+        let variable = self.get(key)?;
+        condition.check(variable)?;
+        let keys: Vec<Key> = variable
+            .iter()
+            .map(|variable| Rc::clone(variable.0.key()))
+            .collect();
+        Ok(self.delete_all(&keys, writer))
+    }
+
+    fn delete_all(&mut self, keys: &[Key], writer: Writer) -> (u64, Revision) {
+        let entries = keys
+            .iter()
+            .filter_map(|key| self.map.get(key).map(Variable));
+        let gone: Vec<_> = entries
+            .map(|variable| {
+                let tombstone = Tombstone::new(writer, &variable.content());
+                (Rc::clone(variable.0.key()), variable.revision(), tombstone)
+            })
+            .collect();
+        let (count, revision) = self.map.delete(keys);
+        for (key, old, tombstone) in gone {
+            self.history.delete(&key, old, revision, tombstone);
+        }
+        (count, revision)
+    }
+
+    /// Adds to the number that a variable holds, within limits. Returns the sum.
+    pub(crate) fn increment(
+        &mut self,
+        key: &str,
+        by: Decimal,
+        (minimum, maximum): (Option<Decimal>, Option<Decimal>),
+        writer: Writer,
+    ) -> Result<(Decimal, Revision), Refusal> {
+        let number = match self.get(key)? {
+            None => Decimal::ZERO,
+            Some(variable) => variable.number().ok_or(Refusal::NotNumeric)?,
+        };
+        let sum = number
+            .sum(by, minimum, maximum)
+            .map_err(|_| Refusal::NumberOverflow)?;
+        let text = sum.to_string();
+        let value = Value {
+            bytes: Cow::Borrowed(text.as_bytes()),
+            kind: TEXT,
+        };
+        let revision = self.set(key, &value, &Condition::default(), writer)?;
+        Ok((sum, revision))
+    }
+
+    /// What changed after a position in the history, in order: each variable once, at its last
+    /// change.
+    pub(crate) fn after(&self, position: &Position) -> impl Iterator<Item = Past<'_>> {
+        self.history.after(position)
+    }
+
+    /// The newest revision at which something was deleted that the history does not tell any more.
+    pub(crate) fn forgotten(&self) -> Revision {
+        self.history.forgotten()
+    }
+
+    /// The variable that a step of the history tells of; `None` if it is gone.
+    pub(crate) fn variable(&self, past: &Past<'_>) -> Option<Variable<'_>> {
+        self.map.get(past.key).map(Variable)
     }
 
     /// Visits the next variables of a walk, until `visit` breaks or the budget is spent.
@@ -220,9 +293,13 @@ impl Store {
     }
 
     /// Deletes the variables of a collection that has finished in this turn, with one revision.
-    pub(crate) fn delete_collected(&mut self, collection: &Collection) -> (u64, Revision) {
-        let keys: Vec<_> = collection.keys().collect();
-        self.map.delete(&keys)
+    pub(crate) fn delete_collected(
+        &mut self,
+        collection: &Collection,
+        writer: Writer,
+    ) -> (u64, Revision) {
+        let keys: Vec<Key> = collection.keys().cloned().collect();
+        self.delete_all(&keys, writer)
     }
 }
 
@@ -249,7 +326,24 @@ impl<'v> Value<'v> {
 }
 
 impl Condition<'_> {
+    /// The same, for longer than the call that gave it.
+    pub(crate) fn into_owned(self) -> Condition<'static> {
+        let own = |value: Value<'_>| Value {
+            bytes: Cow::Owned(value.bytes.into_owned()),
+            kind: value.kind,
+        };
+        Condition {
+            defined: self.defined,
+            revision: self.revision,
+            value: self.value.map(own),
+        }
+    }
+
     /// Whether a variable is as it must be.
+    pub(crate) fn holds(&self, variable: Option<Variable<'_>>) -> bool {
+        self.check(variable).is_ok()
+    }
+
     fn check(&self, variable: Option<Variable<'_>>) -> Result<(), Refusal> {
         let revision = variable.map_or(Revision::default(), |variable| variable.revision());
         let defined = self
@@ -280,6 +374,13 @@ impl<'s> Variable<'s> {
             TEXT => Content::Text(self.0.value()),
             _ => Content::Data(self.0.value()),
         }
+    }
+
+    /// The number that it holds, if it holds one.
+    fn number(&self) -> Option<Decimal> {
+        std::str::from_utf8(self.0.value())
+            .ok()
+            .and_then(Decimal::parse)
     }
 
     /// The revision of its last change.

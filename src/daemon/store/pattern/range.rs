@@ -45,6 +45,11 @@ impl KeyRange {
         size_of::<Self>() + self.start.len()
     }
 
+    /// Whether the range holds one key only.
+    pub fn is_key(&self) -> bool {
+        self.extent == Extent::Key
+    }
+
     /// Tells whether a key is in the range.
     pub fn holds(&self, key: &str) -> bool {
         match self.extent {

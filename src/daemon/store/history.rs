@@ -1,0 +1,287 @@
+//! The variables in the order of their last change, and those deleted lately.
+//!
+//! This is what watchers that are behind, or come back, walk along: all that changed after a
+//! revision, each variable once, at its last change. A variable that was deleted leaves a tombstone
+//! in the same order, until newer ones have used up [`TOMBSTONES_MAX`]. What was dropped is not
+//! known any more: who has not seen everything up to [`History::forgotten`] must begin anew.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::iter::Peekable;
+use std::ops::Bound;
+use std::rc::Rc;
+
+use super::{Content, Writer};
+use crate::map::{Key, Revision};
+
+/// What tombstones may take, in bytes: those of some ten thousand ordinary variables.
+const TOMBSTONES_MAX: usize = 1 << 20;
+
+/// Longest last value that a tombstone keeps, in bytes: a few large ones must not use up the budget
+/// of many small ones.
+const LAST_VALUE_MAX: usize = 4 << 10;
+
+/// What a tombstone takes beside its key and value, in bytes: its places in three indices.
+const OVERHEAD: usize = 160;
+
+/// Where somebody stands in the history: behind everything up to this revision, and behind this
+/// key of the next one.
+pub(crate) type Position = (Revision, Option<Key>);
+
+/// The order of the last changes.
+#[derive(Default)]
+pub(super) struct History {
+    living: BTreeSet<(Revision, Key)>,
+    gone: BTreeMap<(Revision, Key), Tombstone>,
+    /// Where the tombstone of a key stands.
+    graves: HashMap<Key, Revision>,
+    /// What the tombstones take.
+    bytes: usize,
+    forgotten: Revision,
+}
+
+/// What is remembered of a variable that was deleted.
+#[derive(Debug)]
+pub(crate) struct Tombstone {
+    /// The process that deleted it.
+    pub(crate) writer: Writer,
+    value: Option<LastValue>,
+}
+
+#[derive(Debug)]
+struct LastValue {
+    bytes: Box<[u8]>,
+    is_text: bool,
+}
+
+/// One step of a walk through the history: a variable that has changed, or is gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past<'h> {
+    /// When.
+    pub(crate) revision: Revision,
+    /// Which.
+    pub(crate) key: &'h Key,
+    /// Set if it is gone.
+    pub(crate) tombstone: Option<&'h Tombstone>,
+}
+
+impl History {
+    /// The newest revision at which something was deleted that is not known any more.
+    pub(super) fn forgotten(&self) -> Revision {
+        self.forgotten
+    }
+
+    /// A variable was set; before, it was as of `old`.
+    pub(super) fn set(&mut self, key: &Key, old: Option<Revision>, new: Revision) {
+        match old {
+            Some(old) => {
+                self.living.remove(&(old, Rc::clone(key)));
+            }
+            None => self.dig_up(key),
+        }
+        self.living.insert((new, Rc::clone(key)));
+    }
+
+    /// A variable that was as of `old` was deleted.
+    pub(super) fn delete(&mut self, key: &Key, old: Revision, new: Revision, tombstone: Tombstone) {
+        self.living.remove(&(old, Rc::clone(key)));
+        self.bytes += cost(key, &tombstone);
+        self.graves.insert(Rc::clone(key), new);
+        self.gone.insert((new, Rc::clone(key)), tombstone);
+        while self.bytes > TOMBSTONES_MAX
+            && let Some(((revision, key), tombstone)) = self.gone.pop_first()
+        {
+            self.bytes -= cost(&key, &tombstone);
+            self.graves.remove(&key);
+            self.forgotten = revision;
+        }
+    }
+
+    /// What comes after `position`, in order.
+    pub(super) fn after<'h>(&'h self, position: &Position) -> impl Iterator<Item = Past<'h>> {
+        let from = match position {
+            (revision, None) => Bound::Included((Revision(revision.0 + 1), Key::from([]))),
+            (revision, Some(key)) => Bound::Excluded((Revision(revision.0 + 1), Rc::clone(key))),
+        };
+        let range = (from, Bound::Unbounded);
+        let living = self
+            .living
+            .range(range.clone())
+            .map(|(revision, key)| Past {
+                revision: *revision,
+                key,
+                tombstone: None,
+            });
+        let gone = self
+            .gone
+            .range(range)
+            .map(|((revision, key), tombstone)| Past {
+                revision: *revision,
+                key,
+                tombstone: Some(tombstone),
+            });
+        Merged {
+            living: living.peekable(),
+            gone: gone.peekable(),
+        }
+    }
+
+    /// A key that has a tombstone lives again.
+    fn dig_up(&mut self, key: &Key) {
+        if let Some(revision) = self.graves.remove(key)
+            && let Some(tombstone) = self.gone.remove(&(revision, Rc::clone(key)))
+        {
+            self.bytes -= cost(key, &tombstone);
+        }
+    }
+}
+
+fn cost(key: &Key, tombstone: &Tombstone) -> usize {
+    key.len()
+        + tombstone
+            .value
+            .as_ref()
+            .map_or(0, |value| value.bytes.len())
+        + OVERHEAD
+}
+
+impl Tombstone {
+    /// A tombstone that remembers the last value, unless it is long.
+    pub(super) fn new(writer: Writer, content: &Content<'_>) -> Self {
+        let (bytes, is_text) = match content {
+            Content::Text(bytes) => (bytes, true),
+            Content::Data(bytes) => (bytes, false),
+        };
+        let keeps = bytes.len() <= LAST_VALUE_MAX;
+        Tombstone {
+            writer,
+            value: keeps.then(|| LastValue {
+                bytes: (*bytes).into(),
+                is_text,
+            }),
+        }
+    }
+
+    /// The last value, if it is known.
+    pub(crate) fn content(&self) -> Option<Content<'_>> {
+        self.value.as_ref().map(|value| match value.is_text {
+            true => Content::Text(&value.bytes),
+            false => Content::Data(&value.bytes),
+        })
+    }
+}
+
+/// Two walks in the same order, as one.
+struct Merged<L: Iterator, G: Iterator> {
+    living: Peekable<L>,
+    gone: Peekable<G>,
+}
+
+impl<'h, L: Iterator<Item = Past<'h>>, G: Iterator<Item = Past<'h>>> Iterator for Merged<L, G> {
+    type Item = Past<'h>;
+
+    fn next(&mut self) -> Option<Past<'h>> {
+        let place = |past: &Past<'h>| (past.revision, past.key);
+        match (self.living.peek(), self.gone.peek()) {
+            (Some(living), Some(gone)) if place(living) > place(gone) => self.gone.next(),
+            (Some(_), _) => self.living.next(),
+            (None, _) => self.gone.next(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: Writer = Writer { uid: 0, pid: 0 };
+
+    fn key(key: &str) -> Key {
+        key.as_bytes().into()
+    }
+
+    fn tombstone(value: &[u8]) -> Tombstone {
+        Tombstone::new(NOBODY, &Content::Data(value))
+    }
+
+    fn told(history: &History, after: Position) -> Vec<(u64, String, bool)> {
+        let name = |key: &Key| String::from_utf8(key.to_vec()).unwrap();
+        let past = history.after(&after);
+        past.map(|past| (past.revision.0, name(past.key), past.tombstone.is_some()))
+            .collect()
+    }
+
+    #[test]
+    fn each_variable_stands_at_its_last_change() {
+        let mut history = History::default();
+        history.set(&key("a"), None, Revision(1));
+        history.set(&key("b"), None, Revision(2));
+        history.set(&key("a"), Some(Revision(1)), Revision(3));
+        let all = [(2, "b".to_owned(), false), (3, "a".to_owned(), false)];
+        assert_eq!(told(&history, (Revision(0), None)), all);
+        assert_eq!(told(&history, (Revision(2), None)), all[1..]);
+        assert_eq!(told(&history, (Revision(3), None)), []);
+    }
+
+    #[test]
+    fn a_tombstone_stands_among_the_living_until_its_key_lives_again() {
+        let mut history = History::default();
+        history.set(&key("a"), None, Revision(1));
+        history.set(&key("b"), None, Revision(2));
+        history.delete(&key("a"), Revision(1), Revision(3), tombstone(b"last"));
+        history.set(&key("c"), None, Revision(4));
+        let expected = [(2, "b", false), (3, "a", true), (4, "c", false)];
+        let expected = expected.map(|(revision, key, gone)| (revision, key.to_owned(), gone));
+        assert_eq!(told(&history, (Revision(0), None)), expected);
+        history.set(&key("a"), None, Revision(5));
+        assert_eq!(
+            told(&history, (Revision(4), None)),
+            [(5, "a".to_owned(), false)]
+        );
+        assert_eq!((history.bytes, history.forgotten()), (0, Revision(0)));
+    }
+
+    #[test]
+    fn a_walk_can_stop_within_a_revision() {
+        let mut history = History::default();
+        for (name, revision) in [("a", 1), ("b", 2)] {
+            history.set(&key(name), None, Revision(revision));
+        }
+        history.delete(&key("a"), Revision(1), Revision(3), tombstone(b""));
+        history.delete(&key("b"), Revision(2), Revision(3), tombstone(b""));
+        assert_eq!(
+            told(&history, (Revision(2), Some(key("a")))),
+            [(3, "b".to_owned(), true)]
+        );
+    }
+
+    #[test]
+    fn the_oldest_tombstones_are_dropped_and_that_is_known() {
+        let mut history = History::default();
+        let mut revision = 0;
+        for n in 0..10_000 {
+            let name = key(&format!("key-{n}"));
+            history.set(&name, None, Revision(revision + 1));
+            history.delete(
+                &name,
+                Revision(revision + 1),
+                Revision(revision + 2),
+                tombstone(b"v"),
+            );
+            revision += 2;
+        }
+        assert!(history.bytes <= TOMBSTONES_MAX);
+        let left = told(&history, (Revision(0), None));
+        assert_eq!(
+            history.forgotten().0,
+            left[0].0 - 2,
+            "the one before the oldest"
+        );
+        assert_eq!(left.len(), history.graves.len());
+    }
+
+    #[test]
+    fn a_long_last_value_is_not_kept() {
+        assert!(tombstone(&[b'x'; LAST_VALUE_MAX]).content().is_some());
+        assert!(tombstone(&[b'x'; LAST_VALUE_MAX + 1]).content().is_none());
+    }
+}

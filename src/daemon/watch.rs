@@ -1,0 +1,212 @@
+//! One watcher: a filter, and how far it has seen.
+//!
+//! There is no queue. A watcher that is up to date and takes what it is sent is handed each change
+//! as it happens. One that does not is behind: it costs nothing then but a counter, and when it
+//! takes something again it walks along the store's history, from its position to the present,
+//! where each variable stands once, at its last change. So it misses values that newer ones
+//! replaced, and is told how many, but never the last one.
+
+use super::entry::{Fields, write_event};
+use super::failure::REPLY_MAX;
+use super::store::pattern::Patterns;
+use super::store::{Past, Position, Store};
+use crate::map::Revision;
+use crate::wire::reply::{Object, Reply};
+
+/// Most steps through the history in one turn, for one watcher. A change of many variables is one
+/// step more than that.
+const STEPS_MAX: usize = 1024;
+
+/// A reply ends with the change that makes it larger than this, in bytes.
+const REPLY: usize = 64 << 10;
+
+/// A watcher.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    patterns: Patterns,
+    fields: Fields,
+    /// Everything up to here was told. Of a watcher that is up to date: when it was last told.
+    position: Position,
+    is_up_to_date: bool,
+    /// Whether it took all that it was sent.
+    has_room: bool,
+    /// What was deleted up to here it never heard of, so that needs no telling.
+    start: Revision,
+    /// Changes after this one are counted.
+    counted_from: Revision,
+    /// How many it has matched since it was last up to date, and how many of these it was told.
+    missed: u64,
+    told: u64,
+    /// Whether these counters tell all: not for a watch that was resumed.
+    is_counted: bool,
+    is_first: bool,
+    is_reset: bool,
+}
+
+/// Where a watch begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Begin {
+    /// With what changes from now on.
+    Now,
+    /// With the present state.
+    Initial,
+    /// With what changed after this revision.
+    After(Revision),
+    /// With the present state, because what changed is not known.
+    Reset,
+}
+
+/// What a change is to a watcher.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Hit {
+    /// To be told at once.
+    Tell,
+    /// Counted; it is behind.
+    Missed,
+}
+
+impl Watch {
+    pub(crate) fn new(patterns: Patterns, fields: Fields, begin: Begin, now: Revision) -> Self {
+        let after = match begin {
+            Begin::Now => now,
+            Begin::After(revision) => revision,
+            Begin::Initial | Begin::Reset => Revision::default(),
+        };
+        Watch {
+            patterns,
+            fields,
+            position: (after, None),
+            is_up_to_date: false,
+            has_room: false,
+            start: if matches!(begin, Begin::After(_)) {
+                after
+            } else {
+                now
+            },
+            counted_from: now,
+            missed: 0,
+            told: 0,
+            is_counted: !matches!(begin, Begin::After(_) | Begin::Reset),
+            is_first: true,
+            is_reset: matches!(begin, Begin::Reset),
+        }
+    }
+
+    pub(crate) fn patterns(&self) -> &Patterns {
+        &self.patterns
+    }
+
+    pub(crate) fn fields(&self) -> Fields {
+        self.fields
+    }
+
+    /// A variable that it watches was changed. `can_tell` if that can be told on its own.
+    pub(crate) fn hit(&mut self, revision: Revision, can_tell: bool) -> Hit {
+        if self.is_up_to_date && self.has_room && can_tell {
+            self.position = (revision, None);
+            return Hit::Tell;
+        }
+        if self.is_up_to_date {
+            self.is_up_to_date = false;
+            self.counted_from = Revision(revision.0 - 1);
+            self.position = (self.counted_from, None);
+        }
+        self.missed += 1;
+        Hit::Missed
+    }
+
+    /// It did not take all that it was sent.
+    pub(crate) fn is_stuck(&mut self) {
+        self.has_room = false;
+    }
+
+    /// Whether it has nothing to walk along.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.is_up_to_date
+    }
+
+    /// It takes something again: one reply with what it missed, or a part of that. Returns how many
+    /// changes it now knows to have been left out.
+    pub(crate) fn catch_up(&mut self, store: &Store, out: &mut Vec<u8>) -> u64 {
+        self.has_room = true;
+        if self.is_up_to_date && !self.is_first {
+            return 0;
+        }
+        if store.forgotten() > self.position.0.max(self.start) {
+            self.start = store.revision();
+            self.position = (Revision::default(), None);
+            self.is_reset = true;
+        }
+        let start = out.len();
+        let mut reply = Reply::new(&mut *out).parameters();
+        let events = self.walk(store, &mut reply, start);
+        reply.count("revision", self.position.0.0);
+        if self.is_first {
+            reply.string("instance", store.instance());
+        }
+        if self.is_reset {
+            reply.bool("reset", true);
+        }
+        let mut skipped = 0;
+        if self.is_up_to_date {
+            reply.bool("upToDate", true);
+            skipped = self.missed - self.told;
+            if skipped > 0 && self.is_counted {
+                reply.count("skipped", skipped);
+            }
+            (self.missed, self.told, self.is_counted) = (0, 0, true);
+        }
+        reply.continues();
+        drop(reply);
+        let says_something = events > 0 || self.is_first || self.is_reset || self.is_up_to_date;
+        if !says_something {
+            out.truncate(start);
+        }
+        (self.is_first, self.is_reset) = (false, false);
+        skipped
+    }
+
+    /// Goes along the history, writes what matches, and says how many events that were. Ends
+    /// between two changes, unless one alone is larger than a reply can be.
+    fn walk(&mut self, store: &Store, reply: &mut Object<'_>, start: usize) -> usize {
+        let mut events = reply.array("events");
+        let (mut steps, mut written) = (0, 0);
+        let mut change: Option<Revision> = None;
+        let mut last = None;
+        let mut is_over = true;
+        for past in store.after(&self.position.clone()) {
+            let size = events.len() - start;
+            if change != Some(past.revision) {
+                if steps >= STEPS_MAX || size > REPLY {
+                    is_over = false;
+                    break;
+                }
+                change = Some(past.revision);
+            } else if size > REPLY_MAX {
+                self.position = (Revision(past.revision.0 - 1), last);
+                return written;
+            }
+            steps += 1;
+            if self.concerns(&past) {
+                write_event(&mut events.object(), store, &past, self.fields);
+                written += 1;
+                self.told += u64::from(past.revision > self.counted_from);
+            }
+            last = Some(past.key.clone());
+        }
+        self.is_up_to_date = is_over;
+        let seen = if is_over {
+            Some(store.revision())
+        } else {
+            change
+        };
+        self.position = (seen.unwrap_or(self.position.0), None);
+        written
+    }
+
+    fn concerns(&self, past: &Past<'_>) -> bool {
+        let never_heard_of = past.tombstone.is_some() && past.revision <= self.start;
+        let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
+        !never_heard_of && self.patterns.matches(key)
+    }
+}

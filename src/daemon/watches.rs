@@ -1,0 +1,309 @@
+//! Who must hear of a change.
+//!
+//! Every caller of Watch and Wait is found by the keys it asks for, or by the literal beginnings of
+//! its patterns: a change costs as many steps as it has listeners, however many there are in all.
+//! What they are to be sent goes into an outbox; nothing here knows a socket.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use super::entry::{Fields, write_event, write_value};
+use super::store::{Condition, Past, Store, Variable};
+use super::table::Token;
+use super::watch::{Hit, Watch};
+use crate::map::Revision;
+use crate::wire::reply::Reply;
+
+/// Most events of one change of many variables that are told at once, to all watchers together.
+/// Beyond that they walk along the history, each in its turn.
+const EVENTS_MAX: usize = 4096;
+
+/// Everybody who listens.
+#[derive(Default)]
+pub(crate) struct Watches {
+    listeners: HashMap<Token, Listener>,
+    index: Index,
+    outbox: Vec<Delivery>,
+    watches: u64,
+    skipped: u64,
+}
+
+/// What is to be sent, to the connection that listens.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// A reply that others follow.
+    Tell(Token, Rc<[u8]>),
+    /// The last reply.
+    End(Token, Rc<[u8]>),
+    /// Nothing yet, but there is something to catch up with.
+    Wake(Token),
+}
+
+enum Listener {
+    Watch(Watch),
+    Wait(Wait),
+}
+
+/// A caller that waits for a variable to be as it wants.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) key: String,
+    pub(crate) condition: Condition<'static>,
+    /// The revision that it must not have.
+    pub(crate) changed_from: Option<i64>,
+}
+
+impl Wait {
+    /// Whether the variable is as wanted.
+    pub(crate) fn is_over(&self, variable: Option<Variable<'_>>) -> bool {
+        let revision = variable.map_or(0, |variable| variable.revision().0);
+        let has_changed = |from: i64| u64::try_from(from) != Ok(revision);
+        self.condition.holds(variable) && self.changed_from.is_none_or(has_changed)
+    }
+}
+
+impl Watches {
+    /// How many watches are active.
+    pub(crate) fn count(&self) -> u64 {
+        self.watches
+    }
+
+    /// How many changes watchers have missed.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// From now on `who` hears of what it watches.
+    pub(crate) fn watch(&mut self, who: Token, watch: Watch) {
+        self.leave(who);
+        for range in watch.patterns().ranges() {
+            self.index.add(range.start(), range.is_key(), who);
+        }
+        self.watches += 1;
+        self.listeners.insert(who, Listener::Watch(watch));
+    }
+
+    /// From now on `who` waits.
+    pub(crate) fn wait(&mut self, who: Token, wait: Wait) {
+        self.leave(who);
+        self.index.add(&wait.key, true, who);
+        self.listeners.insert(who, Listener::Wait(wait));
+    }
+
+    /// `who` hears of nothing any more. If it has waited, the key that it has waited for.
+    pub(crate) fn leave(&mut self, who: Token) -> Option<String> {
+        match self.listeners.remove(&who)? {
+            Listener::Wait(wait) => {
+                self.index.remove(&wait.key, true, who);
+                Some(wait.key)
+            }
+            Listener::Watch(watch) => {
+                for range in watch.patterns().ranges() {
+                    self.index.remove(range.start(), range.is_key(), who);
+                }
+                self.watches -= 1;
+                None
+            }
+        }
+    }
+
+    /// `who` did not take all that it was sent.
+    pub(crate) fn is_stuck(&mut self, who: Token) {
+        if let Some(Listener::Watch(watch)) = self.listeners.get_mut(&who) {
+            watch.is_stuck();
+        }
+    }
+
+    /// `who` takes something again. Writes what it missed, and says whether that was all.
+    pub(crate) fn catch_up(&mut self, who: Token, store: &Store, out: &mut Vec<u8>) -> bool {
+        let Some(Listener::Watch(watch)) = self.listeners.get_mut(&who) else {
+            return true;
+        };
+        self.skipped += watch.catch_up(store, out);
+        watch.is_up_to_date()
+    }
+
+    /// The store was changed, and this is the new revision: whoever must hear of it does.
+    pub(crate) fn notify(&mut self, store: &Store, revision: Revision) {
+        if self.listeners.is_empty() {
+            return;
+        }
+        let before = (Revision(revision.0 - 1), None);
+        let mut hits: Vec<(Token, Past<'_>)> = Vec::new();
+        let (mut is_single, mut first) = (true, true);
+        for past in store.after(&before) {
+            (is_single, first) = (first, false);
+            let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
+            self.index.find(key, |who| hits.push((who, past)));
+        }
+        if is_single {
+            self.tell_one(store, hits);
+        } else {
+            self.tell_many(store, hits);
+        }
+    }
+
+    /// What is to be sent. To be emptied after each change.
+    pub(crate) fn outbox(&mut self) -> &mut Vec<Delivery> {
+        &mut self.outbox
+    }
+
+    /// One variable was changed: the reply is written once for all who want the same fields.
+    fn tell_one(&mut self, store: &Store, hits: Vec<(Token, Past<'_>)>) {
+        let mut written: Vec<(Fields, Rc<[u8]>)> = Vec::new();
+        for (who, past) in hits {
+            let Some(fields) = self.hit(who, store, &past, true) else {
+                continue;
+            };
+            let known = written.iter().find(|(known, _)| *known == fields);
+            let reply = match known {
+                Some((_, reply)) => Rc::clone(reply),
+                None => {
+                    let reply = event_reply(store, &[past], fields);
+                    written.push((fields, Rc::clone(&reply)));
+                    reply
+                }
+            };
+            self.outbox.push(Delivery::Tell(who, reply));
+        }
+    }
+
+    /// Several variables were changed at once: each watcher is told all of it in one reply.
+    fn tell_many(&mut self, store: &Store, hits: Vec<(Token, Past<'_>)>) {
+        let can_tell = hits.len() <= EVENTS_MAX;
+        let mut told: BTreeMap<Token, (Fields, Vec<Past<'_>>)> = BTreeMap::new();
+        let mut behind = BTreeSet::new();
+        for (who, past) in hits {
+            if let Some(fields) = self.hit(who, store, &past, can_tell) {
+                told.entry(who)
+                    .or_insert_with(|| (fields, Vec::new()))
+                    .1
+                    .push(past);
+            } else if !can_tell {
+                behind.insert(who);
+            }
+        }
+        for (who, (fields, events)) in told {
+            let reply = event_reply(store, &events, fields);
+            self.outbox.push(Delivery::Tell(who, reply));
+        }
+        self.outbox.extend(behind.into_iter().map(Delivery::Wake));
+    }
+
+    /// A variable that `who` may listen to was changed. If it is to be told, the fields it wants.
+    fn hit(
+        &mut self,
+        who: Token,
+        store: &Store,
+        past: &Past<'_>,
+        can_tell: bool,
+    ) -> Option<Fields> {
+        match self.listeners.get_mut(&who)? {
+            Listener::Wait(wait) => {
+                let variable = store.variable(past);
+                if wait.is_over(variable) {
+                    self.outbox.push(Delivery::End(who, value_reply(variable)));
+                    self.leave(who);
+                }
+                None
+            }
+            Listener::Watch(watch) => {
+                let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
+                let is_told = watch.patterns().matches(key)
+                    && watch.hit(past.revision, can_tell) == Hit::Tell;
+                is_told.then(|| watch.fields())
+            }
+        }
+    }
+}
+
+/// A reply with these events, to a watcher that is up to date.
+fn event_reply(store: &Store, events: &[Past<'_>], fields: Fields) -> Rc<[u8]> {
+    let mut out = Vec::new();
+    let mut reply = Reply::new(&mut out).parameters();
+    let mut array = reply.array("events");
+    for past in events {
+        write_event(&mut array.object(), store, past, fields);
+    }
+    drop(array);
+    reply.count("revision", events.last().map_or(0, |past| past.revision.0));
+    reply.bool("upToDate", true);
+    reply.continues();
+    drop(reply);
+    out.into()
+}
+
+/// The last reply to a Wait.
+fn value_reply(variable: Option<Variable<'_>>) -> Rc<[u8]> {
+    let mut out = Vec::new();
+    write_value(&mut Reply::new(&mut out).parameters(), variable);
+    out.into()
+}
+
+/// Who listens to which keys.
+#[derive(Default)]
+struct Index {
+    keys: HashMap<Box<str>, BTreeSet<Token>>,
+    prefixes: HashMap<Box<str>, BTreeSet<Token>>,
+    /// How many prefixes there are of each length.
+    lengths: BTreeMap<usize, usize>,
+}
+
+impl Index {
+    fn add(&mut self, start: &str, is_key: bool, who: Token) {
+        let found = if is_key {
+            &mut self.keys
+        } else {
+            &mut self.prefixes
+        };
+        if !found.contains_key(start) {
+            found.insert(start.into(), BTreeSet::new());
+            if !is_key {
+                *self.lengths.entry(start.len()).or_default() += 1;
+            }
+        }
+        found.get_mut(start).expect("it is there").insert(who);
+    }
+
+    fn remove(&mut self, start: &str, is_key: bool, who: Token) {
+        let found = if is_key {
+            &mut self.keys
+        } else {
+            &mut self.prefixes
+        };
+        let Some(listeners) = found.get_mut(start) else {
+            return;
+        };
+        listeners.remove(&who);
+        if listeners.is_empty() {
+            found.remove(start);
+            if !is_key && let Some(count) = self.lengths.get_mut(&start.len()) {
+                *count -= 1;
+                if *count == 0 {
+                    self.lengths.remove(&start.len());
+                }
+            }
+        }
+    }
+
+    /// Everybody who may listen to `key`. The ranges of one listener do not overlap, so that nobody
+    /// is found twice.
+    fn find(&self, key: &str, mut each: impl FnMut(Token)) {
+        self.keys
+            .get(key)
+            .into_iter()
+            .flatten()
+            .for_each(|who| each(*who));
+        let beginnings = self
+            .lengths
+            .range(..=key.len())
+            .filter_map(|(length, _)| key.get(..*length));
+        for beginning in beginnings {
+            self.prefixes
+                .get(beginning)
+                .into_iter()
+                .flatten()
+                .for_each(|who| each(*who));
+        }
+    }
+}
