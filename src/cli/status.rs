@@ -72,8 +72,10 @@ mod tests {
             maximumBytes: 256 << 20,
             maximumValueSize: 1 << 20,
             connections: 3,
+            watches: 1,
             calls: 100,
             errors: 1,
+            skippedEvents: 0,
         };
         let address = Address::parse("/run/globstash").unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + 3 * 3600);

@@ -25,7 +25,7 @@ const REPLY: usize = 64 << 10;
 pub(crate) struct Watch {
     patterns: Patterns,
     fields: Fields,
-    /// Everything up to here was told. Of a watcher that is up to date: when it was last told.
+    /// Everything up to here was told. Only kept while it is behind.
     position: Position,
     is_up_to_date: bool,
     /// Whether it took all that it was sent.
@@ -103,7 +103,6 @@ impl Watch {
     /// A variable that it watches was changed. `can_tell` if that can be told on its own.
     pub(crate) fn hit(&mut self, revision: Revision, can_tell: bool) -> Hit {
         if self.is_up_to_date && self.has_room && can_tell {
-            self.position = (revision, None);
             return Hit::Tell;
         }
         if self.is_up_to_date {

@@ -307,3 +307,6 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ fn set(store: &mut Store, key: &str) {
 }
 
 fn delete(store: &mut Store, key: &str) {
-    store.delete(key, &Condition::default()).unwrap();
+    store.delete(key, &Condition::default(), WRITER).unwrap();
 }
 
 // ---- single variables ----
@@ -202,7 +202,7 @@ fn apply(store: &mut Store, step: &Step) -> Result<(u64, u64), Refusal> {
             Ok((1, revision.0))
         }
         Step::Delete(key, asked) => {
-            let (count, revision) = store.delete(key, &condition(asked))?;
+            let (count, revision) = store.delete(key, &condition(asked), WRITER)?;
             Ok((count, revision.0))
         }
     }
@@ -446,7 +446,7 @@ proptest! {
         let doomed = collected(&store, &collection);
         expected.variables.retain(|key, _| !doomed.contains(key));
         expected.revision += u64::from(!doomed.is_empty());
-        let (count, revision) = store.delete_collected(&collection);
+        let (count, revision) = store.delete_collected(&collection, WRITER);
         prop_assert_eq!((count, revision.0), (doomed.len() as u64, expected.revision));
         prop_assert_eq!(contents(&store), expected);
     }

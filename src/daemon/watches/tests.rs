@@ -1,0 +1,465 @@
+//! What a watcher is promised, as etcd's robustness tests name it: its events are ordered, unique
+//! and atomic; nothing it watches goes unnoticed; it can resume; and when it is up to date, what it
+//! was told adds up to the present.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::Value as Json;
+
+use super::*;
+use crate::daemon::store::pattern::Patterns;
+use crate::daemon::store::{Budget, Condition, Progress, Value, Writer};
+use crate::daemon::watch::Begin;
+use crate::map::Limits;
+
+const WRITER: Writer = Writer { uid: 1, pid: 2 };
+const KEYS: [&str; 6] = ["a", "b", "a/1", "a/2", "b/1", "c"];
+const PATTERNS: [&[&str]; 5] = [&["**"], &["a"], &["a/"], &["a/*", "c"], &["{a,b}/1", "b"]];
+const ALL: Fields = Fields {
+    values: true,
+    metadata: false,
+};
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    Set(usize),
+    Delete(usize),
+    /// Everything below a pattern, as one change.
+    DeleteAll(usize),
+    /// A new watcher: its patterns, and where it begins.
+    Watch(usize, Start),
+    /// A watcher stops to take what it is sent, takes it again, or leaves.
+    Block(usize),
+    Unblock(usize),
+    Leave(usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    Now,
+    Initial,
+    /// Where another watcher has come to.
+    LikeOther(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let key = 0..KEYS.len();
+    let pattern = 0..PATTERNS.len();
+    let watcher = || 0..4usize;
+    let start = prop_oneof![
+        Just(Start::Now),
+        Just(Start::Initial),
+        watcher().prop_map(Start::LikeOther),
+    ];
+    let step = prop_oneof![
+        8 => key.clone().prop_map(Step::Set),
+        3 => key.prop_map(Step::Delete),
+        1 => pattern.clone().prop_map(Step::DeleteAll),
+        2 => (pattern, start).prop_map(|(pattern, start)| Step::Watch(pattern, start)),
+        2 => watcher().prop_map(Step::Block),
+        2 => watcher().prop_map(Step::Unblock),
+        1 => watcher().prop_map(Step::Leave),
+    ];
+    prop::collection::vec(step, 0..80)
+}
+
+/// A change of one variable: its value, or that it was deleted.
+type Changed = (u64, String, Option<String>);
+
+/// The watcher's end of a connection.
+struct Client {
+    who: Token,
+    patterns: Patterns,
+    is_blocked: bool,
+    /// What it takes for the present.
+    state: BTreeMap<String, String>,
+    /// All that it was told, in order.
+    events: Vec<Changed>,
+    /// Up to where it has seen everything, and from where on.
+    seen: u64,
+    since: u64,
+    is_up_to_date: bool,
+    /// How much it was told at the last time it was up to date.
+    mark: usize,
+    /// What was deleted up to here is none of its business.
+    began: u64,
+    /// Whether changes can be counted since.
+    is_counted: bool,
+    counted_from: u64,
+}
+
+/// The service's side without sockets, and all that ever happened.
+struct World {
+    store: Store,
+    watches: Watches,
+    clients: Vec<Client>,
+    changes: Vec<Changed>,
+    next: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let limits = Limits {
+            variables: 1000,
+            bytes: 1 << 20,
+        };
+        World {
+            store: Store::new(limits).unwrap(),
+            watches: Watches::default(),
+            clients: Vec::new(),
+            changes: Vec::new(),
+            next: 0,
+        }
+    }
+
+    fn play(&mut self, step: &Step) {
+        let before = self.store.revision();
+        match step {
+            Step::Set(key) => self.set(KEYS[*key]),
+            Step::Delete(key) => self.delete(&[KEYS[*key].to_owned()]),
+            Step::DeleteAll(pattern) => self.delete_all(PATTERNS[*pattern]),
+            Step::Watch(pattern, start) => self.watch(PATTERNS[*pattern], *start),
+            Step::Block(client) => {
+                if let Some(client) = self.clients.get_mut(*client) {
+                    client.is_blocked = true;
+                    self.watches.is_stuck(client.who);
+                }
+            }
+            Step::Unblock(client) => self.unblock(*client),
+            Step::Leave(client) => {
+                if *client < self.clients.len() {
+                    let client = self.clients.remove(*client);
+                    self.watches.leave(client.who);
+                }
+            }
+        }
+        let now = self.store.revision();
+        if now != before {
+            self.watches.notify(&self.store, now);
+            self.deliver();
+        }
+    }
+
+    fn set(&mut self, key: &str) {
+        let text = format!("value {}", self.store.revision().0 + 1);
+        let value = Value::text(&text).unwrap();
+        let revision = self
+            .store
+            .set(key, &value, &Condition::default(), WRITER)
+            .unwrap();
+        self.changes
+            .push((revision.0, key.to_owned(), Some(text.clone())));
+    }
+
+    fn delete(&mut self, keys: &[String]) {
+        for key in keys {
+            let (count, revision) = self
+                .store
+                .delete(key, &Condition::default(), WRITER)
+                .unwrap();
+            if count > 0 {
+                self.changes.push((revision.0, key.clone(), None));
+            }
+        }
+    }
+
+    fn delete_all(&mut self, patterns: &[&str]) {
+        let mut collection = self
+            .store
+            .collection(Patterns::compile(patterns).unwrap(), 100);
+        let progress = self
+            .store
+            .collect(&mut collection, &mut Budget::new(1_000_000));
+        assert_eq!(progress, Progress::Finished);
+        let keys: Vec<String> = collection
+            .keys()
+            .map(|key| String::from_utf8(key.to_vec()).unwrap())
+            .collect();
+        let (_, revision) = self.store.delete_collected(&collection, WRITER);
+        self.changes
+            .extend(keys.into_iter().map(|key| (revision.0, key, None)));
+    }
+
+    fn watch(&mut self, patterns: &[&str], start: Start) {
+        if self.clients.len() == 4 {
+            return;
+        }
+        let who = Token::from_u64(self.next);
+        self.next += 1;
+        let now = self.store.revision();
+        let mut client = Client {
+            who,
+            patterns: Patterns::compile(patterns).unwrap(),
+            is_blocked: false,
+            state: BTreeMap::new(),
+            events: Vec::new(),
+            seen: 0,
+            since: now.0,
+            is_up_to_date: false,
+            mark: 0,
+            began: now.0,
+            is_counted: true,
+            counted_from: now.0,
+        };
+        let mut patterns = Patterns::compile(patterns).unwrap();
+        let begin = match start {
+            Start::Now => {
+                client.state = self.present(&client.patterns);
+                Begin::Now
+            }
+            Start::Initial => {
+                client.since = 0;
+                Begin::Initial
+            }
+            Start::LikeOther(other) => match self.clients.get(other) {
+                None => return,
+                Some(other) => {
+                    // It goes on where the other one was: in its place.
+                    client.state = other.state.clone();
+                    (client.since, client.began) = (other.seen, other.seen);
+                    client.is_counted = false;
+                    client.patterns = Patterns::compile(&other.names()).unwrap();
+                    patterns = Patterns::compile(&other.names()).unwrap();
+                    Begin::After(Revision(other.seen))
+                }
+            },
+        };
+        self.watches
+            .watch(who, Watch::new(patterns, ALL, begin, now));
+        self.clients.push(client);
+        self.catch_up(self.clients.len() - 1);
+    }
+
+    fn unblock(&mut self, index: usize) {
+        if let Some(client) = self.clients.get_mut(index) {
+            client.is_blocked = false;
+            self.catch_up(index);
+        }
+    }
+
+    /// What the event loop does for a watcher that takes something again.
+    fn catch_up(&mut self, index: usize) {
+        loop {
+            let mut out = Vec::new();
+            let client = &mut self.clients[index];
+            let is_all = self.watches.catch_up(client.who, &self.store, &mut out);
+            client.take(&out, &self.changes);
+            if is_all {
+                break;
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        for delivery in std::mem::take(self.watches.outbox()) {
+            let (Delivery::Tell(who, _) | Delivery::End(who, _) | Delivery::Wake(who)) = delivery;
+            let index = self
+                .clients
+                .iter()
+                .position(|client| client.who == who)
+                .unwrap();
+            match delivery {
+                Delivery::Tell(_, reply) => {
+                    assert!(!self.clients[index].is_blocked, "nothing is queued for it");
+                    self.clients[index].take(&reply, &self.changes);
+                }
+                _ if self.clients[index].is_blocked => {}
+                _ => self.catch_up(index),
+            }
+        }
+    }
+
+    /// The variables that match, as they are now.
+    fn present(&self, patterns: &Patterns) -> BTreeMap<String, String> {
+        let mut state = BTreeMap::new();
+        for (_, key, value) in &self.changes {
+            if patterns.matches(key) {
+                match value {
+                    Some(value) => state.insert(key.clone(), value.clone()),
+                    None => state.remove(key),
+                };
+            }
+        }
+        state
+    }
+
+    /// Everybody catches up, and then knows the present.
+    fn check(&mut self) {
+        for index in 0..self.clients.len() {
+            self.unblock(index);
+            let client = &self.clients[index];
+            assert!(client.is_up_to_date);
+            assert_eq!(client.state, self.present(&client.patterns), "reliable");
+        }
+        let outbox = std::mem::take(self.watches.outbox());
+        assert!(outbox.is_empty());
+    }
+}
+
+impl Client {
+    /// The patterns it was made with.
+    fn names(&self) -> Vec<&'static str> {
+        let matching = |names: &&&[&'static str]| {
+            let patterns = Patterns::compile(names).unwrap();
+            KEYS.iter()
+                .all(|key| patterns.matches(key) == self.patterns.matches(key))
+        };
+        PATTERNS.iter().find(matching).unwrap().to_vec()
+    }
+
+    /// Takes replies, and checks them against everything that ever happened.
+    fn take(&mut self, replies: &[u8], changes: &[Changed]) {
+        for reply in replies.split_inclusive(|byte| *byte == 0) {
+            let reply: Json = serde_json::from_slice(reply.strip_suffix(&[0]).unwrap()).unwrap();
+            let reply = &reply["parameters"];
+            if reply["reset"] == true {
+                self.state.clear();
+                self.events.clear();
+                (self.since, self.mark, self.is_counted) = (0, 0, false);
+            }
+            let mut revisions = BTreeSet::new();
+            for event in reply["events"].as_array().unwrap() {
+                let event = self.take_event(event, changes);
+                revisions.insert(event);
+            }
+            let seen = reply["revision"].as_u64().unwrap();
+            assert!(seen >= self.seen, "never backwards");
+            assert!(revisions.iter().all(|revision| *revision <= seen), "atomic");
+            self.seen = seen;
+            self.is_up_to_date = reply["upToDate"] == true;
+            if self.is_up_to_date {
+                self.count(reply["skipped"].as_u64(), changes);
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: &Json, changes: &[Changed]) -> u64 {
+        let revision = event["revision"].as_u64().unwrap();
+        let key = event["key"].as_str().unwrap().to_owned();
+        let value = match event["change"].as_str().unwrap() {
+            "set" => Some(event["value"].as_str().unwrap().to_owned()),
+            _ => None,
+        };
+        let changed = (revision, key.clone(), value.clone());
+        assert!(
+            changes.contains(&changed),
+            "it really happened: {changed:?}"
+        );
+        assert!(self.patterns.matches(&key));
+        assert!(
+            value.is_some() || revision > self.began,
+            "nothing of old deletions"
+        );
+        let last = self
+            .events
+            .last()
+            .map_or(self.since, |(revision, ..)| *revision);
+        assert!(revision >= last, "ordered");
+        assert!(
+            revision > self.seen,
+            "atomic: no more of a change that was told"
+        );
+        assert!(!self.events.contains(&changed), "unique");
+        match value {
+            Some(value) => self.state.insert(key, value),
+            None => self.state.remove(&key),
+        };
+        self.events.push(changed);
+        revision
+    }
+
+    /// It is up to date: were as many changes left out as the service says?
+    fn count(&mut self, skipped: Option<u64>, changes: &[Changed]) {
+        if self.is_counted {
+            let concerns = |(revision, key, _): &&Changed| {
+                *revision > self.counted_from && self.patterns.matches(key)
+            };
+            let told = self.events[self.mark..].iter().filter(concerns).count();
+            let happened = changes.iter().filter(concerns).count();
+            assert_eq!(skipped.unwrap_or(0), (happened - told) as u64, "skipped");
+        }
+        (self.mark, self.counted_from, self.is_counted) = (self.events.len(), self.seen, true);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_watcher_is_told_everything_in_order_and_once(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            world.play(step);
+        }
+        world.check();
+        for client in std::mem::take(&mut world.clients) {
+            world.watches.leave(client.who);
+        }
+        prop_assert_eq!(world.watches.count(), 0);
+        prop_assert!(world.watches.index.keys.is_empty(), "the index forgets who left");
+        prop_assert!(world.watches.index.prefixes.is_empty());
+        prop_assert!(world.watches.index.lengths.is_empty());
+    }
+}
+
+#[test]
+fn who_comes_back_too_late_begins_anew() {
+    let mut world = World::new();
+    world.play(&Step::Set(0));
+    world.play(&Step::Watch(0, Start::Now));
+    world.play(&Step::Block(0));
+    world.play(&Step::Set(1));
+    world.play(&Step::Delete(0));
+    for n in 0..20_000 {
+        let key = format!("noise/{n}");
+        world.set(&key);
+        world.watches.notify(&world.store, world.store.revision());
+        world.delete(&[key]);
+        world.watches.notify(&world.store, world.store.revision());
+    }
+    assert!(world.store.forgotten() > Revision(3));
+    world.unblock(0);
+    assert!(world.clients[0].is_up_to_date);
+    assert_eq!(
+        world.clients[0].state,
+        [("b".to_owned(), "value 2".to_owned())].into()
+    );
+    assert_eq!(world.clients[0].since, 0, "it was told to begin anew");
+}
+
+#[test]
+fn a_watcher_of_other_keys_is_not_reset_by_tombstones_that_were_dropped() {
+    let mut world = World::new();
+    world.play(&Step::Set(0));
+    world.play(&Step::Watch(1, Start::Now));
+    for n in 0..20_000 {
+        let key = format!("noise/{n}");
+        world.set(&key);
+        world.delete(&[key]);
+    }
+    world.play(&Step::Block(0));
+    world.play(&Step::Set(0));
+    world.play(&Step::Set(0));
+    let since = world.clients[0].since;
+    world.unblock(0);
+    assert_eq!(world.clients[0].since, since, "no reset");
+    assert_eq!(world.clients[0].events.len(), 1);
+}
+
+#[test]
+fn a_change_costs_as_many_steps_as_it_has_listeners() {
+    let mut index = Index::default();
+    for n in 0..1000 {
+        index.add(&format!("key/{n}"), true, Token::from_u64(n));
+        index.add(&format!("folder/{n}/"), false, Token::from_u64(1000 + n));
+    }
+    index.add("", false, Token::from_u64(5000));
+    let found = |key: &str| {
+        let mut found = Vec::new();
+        index.find(key, |who| found.push(who.to_u64()));
+        found
+    };
+    assert_eq!(found("key/7"), [7, 5000]);
+    assert_eq!(found("folder/7/x"), [5000, 1007]);
+    assert_eq!(found("key/"), [5000]);
+}
