@@ -266,6 +266,41 @@ impl generated::VarlinkInterface for Stub {
         call.reply_method_not_implemented("List".into())
     }
 
+    fn watch(
+        &self,
+        call: &mut dyn generated::Call_Watch,
+        _patterns: Option<Vec<String>>,
+        _initial: Option<bool>,
+        _after_revision: Option<i64>,
+        _instance: Option<String>,
+        _keys_only: Option<bool>,
+        _metadata: Option<bool>,
+    ) -> varlink::Result<()> {
+        call.reply_method_not_implemented("Watch".into())
+    }
+
+    fn wait(
+        &self,
+        call: &mut dyn generated::Call_Wait,
+        _key: String,
+        _condition: Option<generated::Condition>,
+        _changed_from: Option<i64>,
+        _timeout: Option<i64>,
+    ) -> varlink::Result<()> {
+        call.reply_method_not_implemented("Wait".into())
+    }
+
+    fn increment(
+        &self,
+        call: &mut dyn generated::Call_Increment,
+        _key: String,
+        _by: Option<String>,
+        _minimum: Option<String>,
+        _maximum: Option<String>,
+    ) -> varlink::Result<()> {
+        call.reply_method_not_implemented("Increment".into())
+    }
+
     fn get_status(&self, call: &mut dyn generated::Call_GetStatus) -> varlink::Result<()> {
         call.reply_method_not_implemented("GetStatus".into())
     }

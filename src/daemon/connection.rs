@@ -28,7 +28,7 @@ const OUTPUT_HIGH: usize = 1 << 20;
 const INPUT_HIGH: usize = 64 << 10;
 
 /// How long a peer may take for a message, from its first byte to its last.
-const MESSAGE_TIME: Duration = Duration::from_secs(30);
+pub(crate) const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
 /// A buffer for answers of up to this many bytes is kept for the next connection.
 const SPARE_MAX: usize = 256 << 10;

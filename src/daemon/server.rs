@@ -542,6 +542,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
+    use super::super::connection::MESSAGE_TIME;
     use super::super::store::Store;
     use super::*;
     use crate::map::Limits;
@@ -562,26 +563,27 @@ mod tests {
         (server, token, peer)
     }
 
-    /// What a peer sends arrives; when the rest of a message is missed since.
-    fn send(server: &mut Server, token: Token, peer: &mut UnixStream, bytes: &[u8]) -> Instant {
+    /// What a peer sends arrives; when the rest of a message must have come.
+    fn send(
+        server: &mut Server,
+        token: Token,
+        peer: &mut UnixStream,
+        bytes: &[u8],
+    ) -> Option<Instant> {
         peer.write_all(bytes).unwrap();
         server.serve_connection(token, EventFlags::IN);
-        server
-            .connections
-            .get(token)
-            .unwrap()
-            .partial_since
-            .unwrap()
+        server.deadlines.next()
     }
 
     #[test]
     fn half_a_message_has_its_time() {
         let (mut server, token, mut peer) = server();
-        let since = send(&mut server, token, &mut peer, &CALL[..9]);
-        assert_eq!(server.deadlines.next().map(|due| due >= since), Some(true));
-        server.check_message(token, since + MESSAGE_TIME / 2);
-        assert!(server.connections.get(token).is_some());
-        server.check_message(token, since + MESSAGE_TIME);
+        let before = Instant::now();
+        let due = send(&mut server, token, &mut peer, &CALL[..9]).unwrap();
+        assert!(due >= before + MESSAGE_TIME);
+        assert_eq!(send(&mut server, token, &mut peer, &CALL[9..11]), Some(due));
+        assert_eq!(server.deadlines.take(due), Some(Due::Connection(token)));
+        server.time_out(token);
         assert!(server.connections.get(token).is_none());
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
     }
@@ -592,22 +594,16 @@ mod tests {
         let first = send(&mut server, token, &mut peer, &CALL[..9]);
         let second = send(&mut server, token, &mut peer, &[&CALL[9..], b"{"].concat());
         assert!(second > first);
-        server.check_message(token, first + MESSAGE_TIME);
-        assert!(server.connections.get(token).is_some());
-        server.check_message(token, second + MESSAGE_TIME);
-        assert!(server.connections.get(token).is_none());
     }
 
     #[test]
     fn for_a_peer_that_owes_nothing_there_is_no_timer() {
         let (mut server, token, mut peer) = server();
-        let since = send(&mut server, token, &mut peer, &CALL[..9]);
-        peer.write_all(&CALL[9..]).unwrap();
-        server.serve_connection(token, EventFlags::IN);
-        let due = server.deadlines.take(since + 2 * MESSAGE_TIME);
-        assert_eq!(due, Some(Due::Message(token)));
-        server.check_message(token, since + 2 * MESSAGE_TIME);
-        assert!(server.connections.get(token).is_some());
+        assert!(send(&mut server, token, &mut peer, &CALL[..9]).is_some());
+        assert_eq!(send(&mut server, token, &mut peer, &CALL[9..]), None);
+        assert_eq!(server.timeout(), None);
+        send(&mut server, token, &mut peer, &CALL[..9]);
+        server.close(token);
         assert_eq!(server.timeout(), None);
     }
 }
