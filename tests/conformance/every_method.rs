@@ -72,6 +72,10 @@ fn null_is_as_good_as_nothing_where_nothing_will_do() {
             return;
         }
         let mut members = method.good();
+        // Who waits for a variable waits until it is defined.
+        if let Some((_, key)) = members.iter().find(|(name, _)| name == "key") {
+            peer.ask("io.globstash.Set", json!({ "key": key, "value": "x" }));
+        }
         let without = method.ask(peer, &members);
         let nullable = method.parameters.iter().filter(|(_, kind)| kind.nullable);
         members.extend(nullable.map(|(name, _)| (name.clone(), Value::Null)));
