@@ -38,10 +38,12 @@
 
 #[cfg(feature = "command")]
 pub mod cli;
-pub mod client;
+mod client;
 #[cfg(feature = "service")]
 pub mod daemon;
 #[cfg(feature = "service")]
 mod map;
 mod sys;
 mod wire;
+
+pub use client::*;

@@ -8,8 +8,8 @@ use super::output::Output;
 pub(super) fn run(args: Delete, context: &Context) -> Result<Answer, Failure> {
     let mut client = context.connect()?;
     let deleted = match args.glob {
-        true => client.delete_matching(vec![args.key])?,
-        false => client.delete(args.key)?,
+        true => client.delete_matching(args.key.as_str())?,
+        false => client.delete(&args.key)?,
     };
     let mut output = Output::new();
     if context.json {

@@ -2,10 +2,11 @@
 
 use serde_derive::Serialize;
 
-use crate::client::entry::Revision;
+use crate::client::Revision;
 
 use super::Context;
 use super::args::Exists;
+use super::get::Variable;
 use super::outcome::{Answer, Failure};
 use super::output::Output;
 
@@ -17,7 +18,7 @@ struct Reply {
 }
 
 pub(super) fn run(args: Exists, context: &Context) -> Result<Answer, Failure> {
-    let variable = context.connect()?.get(args.key)?;
+    let variable = Variable::from(context.connect()?.entry(&args.key)?);
     if context.json {
         let mut output = Output::new();
         output.json(&Reply {

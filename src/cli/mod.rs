@@ -15,14 +15,12 @@ mod set;
 mod status;
 mod units;
 
-use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::client::Client;
 use crate::client::address::{self, Address};
-use crate::client::escape::escape;
+use crate::client::{Client, Patterns};
 
 use args::{Arguments, Command, Service};
 use outcome::{Answer, Failure};
@@ -56,7 +54,7 @@ struct Context {
 
 impl Context {
     fn connect(&self) -> Result<Client, Failure> {
-        Ok(Client::connect(&self.address)?)
+        Ok(Client::at(&self.address)?)
     }
 }
 
@@ -67,15 +65,18 @@ fn choose(service: Service) -> Result<Address, Failure> {
         (Some(address), false, false) => Ok(address),
         (None, true, false) => Ok(address::user()?),
         (None, false, true) => Ok(address::machine()),
-        (None, false, false) => match env::var_os("GLOBSTASH_ADDRESS") {
-            Some(words) => Address::parse(&words).map_err(|why| {
-                let words = escape(words.as_encoded_bytes());
-                Failure::Usage(format!("GLOBSTASH_ADDRESS is '{words}': {why}"))
-            }),
-            None => Ok(address::machine()),
-        },
+        (None, false, false) => Ok(address::chosen()?),
         _ => Err(Failure::Usage(
             "--user, --system and --address exclude one another".to_owned(),
         )),
+    }
+}
+
+/// The variables that are meant by patterns, or by keys; all without any.
+fn patterns(words: Vec<String>, are_keys: bool) -> Patterns {
+    match (words.is_empty(), are_keys) {
+        (true, _) => Patterns::all(),
+        (false, true) => Patterns::keys(words),
+        (false, false) => words.into(),
     }
 }

@@ -1,13 +1,13 @@
 //! How a command ends: its exit status, and what it says on standard error.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::client::VALUE_MAX;
 use crate::client::address::{self, NoUserAddress};
-use crate::client::error::{Error, Refusal};
 use crate::client::escape::escape;
+use crate::client::{Error, VALUE_MAX};
 
 use super::units;
 
@@ -16,12 +16,22 @@ const USAGE: u8 = 2;
 const NO_SERVICE: u8 = 3;
 const REFUSED: u8 = 4;
 const STREAM: u8 = 5;
+/// As timeout(1) has it.
+const TIMED_OUT: u8 = 124;
+/// As env(1) has them, of a command that is run for the caller.
+const NOT_RUN: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
 
 /// The end of a command that did what it should.
 #[derive(Clone, Copy)]
 pub(super) enum Answer {
     Yes,
     No,
+    /// It did not come in time.
+    Late,
+    /// What a command answered that was run for the caller.
+    Command(u8),
 }
 
 /// The end of a command that has something to say.
@@ -32,8 +42,6 @@ pub(super) enum Failure {
     Usage(String),
     /// The answer is no, and why.
     No(String),
-    /// The user's own service cannot be where it has to be.
-    NoUserAddress(NoUserAddress),
     /// The service, or the way to it.
     Service(Error),
     /// More on standard input than is ever sent.
@@ -42,12 +50,20 @@ pub(super) enum Failure {
     Input(io::Error),
     /// Standard output cannot be written.
     Output(io::Error),
+    /// The service refuses what was typed, told in the words of the command.
+    Refused(String),
+    /// A command cannot be run.
+    Command { name: OsString, error: io::Error },
+    /// It did not come to running the command whose exit status was to be told.
+    BeforeCommand(Box<Failure>),
 }
 
 pub(super) fn exit(result: Result<Answer, Failure>) -> ExitCode {
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(NO),
+        Ok(Answer::Late) => ExitCode::from(TIMED_OUT),
+        Ok(Answer::Command(status)) => ExitCode::from(status),
         Err(Failure::Clap(error)) => match error.print() {
             // Help that cannot be written is a failure; complaints are like all others below.
             Err(cause) if !error.use_stderr() => exit(Err(Failure::Output(cause))),
@@ -66,14 +82,29 @@ pub(super) fn exit(result: Result<Answer, Failure>) -> ExitCode {
 }
 
 impl Failure {
+    /// The same where the exit status is that of a command that was to be run.
+    pub(super) fn before_command(self) -> Failure {
+        match self {
+            Failure::Command { .. } => self,
+            failure => Failure::BeforeCommand(Box::new(failure)),
+        }
+    }
+
     fn status(&self) -> u8 {
         match self {
             Failure::Clap(_) | Failure::Usage(_) => USAGE,
             Failure::No(_) => NO,
-            Failure::Service(Error::Refused(Refusal::ConditionFailed { .. })) => NO,
-            Failure::Service(Error::Refused(_)) | Failure::TooLarge { .. } => REFUSED,
-            Failure::Service(_) | Failure::NoUserAddress(_) => NO_SERVICE,
+            Failure::Service(Error::InvalidAddress(_) | Error::InvalidEnvironment { .. }) => USAGE,
+            Failure::Service(Error::ConditionFailed { .. }) => NO,
+            Failure::Service(error) if error.is_refusal() => REFUSED,
+            Failure::TooLarge { .. } | Failure::Refused(_) => REFUSED,
+            Failure::Service(_) => NO_SERVICE,
             Failure::Input(_) | Failure::Output(_) => STREAM,
+            Failure::Command { error, .. } => match error.kind() {
+                io::ErrorKind::NotFound => NOT_FOUND,
+                _ => NOT_EXECUTABLE,
+            },
+            Failure::BeforeCommand(_) => NOT_RUN,
         }
     }
 }
@@ -82,8 +113,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Failure::Clap(error) => write!(f, "{error}"),
-            Failure::Usage(sentence) | Failure::No(sentence) => f.write_str(sentence),
-            Failure::NoUserAddress(error) => write!(f, "{error}"),
+            Failure::Usage(sentence) | Failure::No(sentence) | Failure::Refused(sentence) => {
+                f.write_str(sentence)
+            }
             Failure::Service(error) => {
                 write!(f, "{error}")?;
                 if is_user_meant(error) {
@@ -99,6 +131,11 @@ impl fmt::Display for Failure {
             ),
             Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
             Failure::Output(error) => write!(f, "cannot write standard output: {error}"),
+            Failure::Command { name, error } => {
+                let name = escape(name.as_encoded_bytes());
+                write!(f, "cannot run '{name}': {error}")
+            }
+            Failure::BeforeCommand(failure) => write!(f, "{failure}"),
         }
     }
 }
@@ -121,6 +158,6 @@ impl From<Error> for Failure {
 
 impl From<NoUserAddress> for Failure {
     fn from(error: NoUserAddress) -> Failure {
-        Failure::NoUserAddress(error)
+        Failure::Service(error.into())
     }
 }

@@ -5,11 +5,15 @@
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use serde::ser::Serialize;
 use serde_json::ser::Formatter;
 
-use crate::client::escape::is_hidden;
+use crate::client::Value;
+use crate::client::escape::{escape, is_hidden};
 
 use super::outcome::Failure;
 
@@ -35,6 +39,30 @@ impl Output {
         writeln!(self.0, "{line}").map_err(Failure::Output)
     }
 
+    /// One line `KEY=VALUE`, or `KEY`. A key has no '=', and escaping makes none.
+    pub(super) fn variable(&mut self, key: &str, value: Option<&Value>) -> Result<(), Failure> {
+        let key = escape(key);
+        match value {
+            Some(value) => self.line(format_args!("{key}={}", escape(value))),
+            None => self.line(key),
+        }
+    }
+
+    /// One line with a value alone.
+    pub(super) fn escaped(&mut self, value: &[u8]) -> Result<(), Failure> {
+        self.line(escape(value))
+    }
+
+    /// Key, newline, value, NUL, as `git config -z` has it; or key, NUL.
+    pub(super) fn record(&mut self, key: &str, value: Option<&Value>) -> Result<(), Failure> {
+        self.bytes(key.as_bytes())?;
+        if let Some(value) = value {
+            self.bytes(b"\n")?;
+            self.bytes(value.as_bytes())?;
+        }
+        self.bytes(b"\0")
+    }
+
     /// One line of JSON.
     pub(super) fn json(&mut self, object: &impl Serialize) -> Result<(), Failure> {
         let mut serializer = serde_json::Serializer::with_formatter(&mut self.0, Visible);
@@ -44,9 +72,26 @@ impl Output {
         self.bytes(b"\n")
     }
 
+    /// Writes what waits to be written.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(Failure::Output)
+    }
+
     /// What is not written by now is not written: to be called at the end.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
-        self.0.flush().map_err(Failure::Output)
+        self.flush()
+    }
+
+    /// Sleeps until a descriptor can be read; false if nobody reads standard output any more,
+    /// which is seen without writing.
+    pub(super) fn wait_for(&self, source: impl AsFd) -> Result<bool, Failure> {
+        let stdout = &self.0.get_ref().0;
+        let mut both = [
+            PollFd::new(stdout, PollFlags::empty()),
+            PollFd::new(&source, PollFlags::IN),
+        ];
+        retry_on_intr(|| poll(&mut both, None)).map_err(|errno| Failure::Output(errno.into()))?;
+        Ok(!both[0].revents().contains(PollFlags::ERR))
     }
 }
 

@@ -6,10 +6,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use serde_derive::Serialize;
 
-use crate::client::VALUE_MAX;
-use crate::client::entry::{Condition, Revision, Value};
-use crate::client::error::{Error, Refusal};
 use crate::client::escape::escape;
+use crate::client::{Client, Condition, Error, Revision, VALUE_MAX};
 
 use super::Context;
 use super::args::Set;
@@ -31,15 +29,15 @@ pub(super) fn run(args: Set, context: &Context) -> Result<Answer, Failure> {
         None if args.empty => Some(Vec::new()),
         None => Some(read(&key, args.raw)?),
     };
-    let condition = Condition {
-        defined: args.new.then_some(false),
-        revision: args.if_revision.map(Revision),
-        value: args.if_value.map(|value| value.into_vec().into()),
+    let conditions = Conditions {
+        new: args.new,
+        revision: args
+            .if_revision
+            .map(|revision| Revision(revision.unsigned_abs())),
+        value: args.if_value.map(OsString::into_vec),
     };
-    let revision = context
-        .connect()?
-        .set(key, value.map(Value::from), condition.clone())
-        .map_err(|error| explain(error, condition))?;
+    let revision = change(&mut context.connect()?, &key, value, conditions.sum())
+        .map_err(|error| conditions.explain(error))?;
     if context.json {
         let mut output = Output::new();
         output.json(&Reply { revision })?;
@@ -90,21 +88,53 @@ fn read(key: &str, raw: bool) -> Result<Vec<u8>, Failure> {
     Ok(value)
 }
 
-/// Says of a variable that is not as it had to be in what it differs.
-fn explain(error: Error, condition: Condition) -> Failure {
-    let Error::Refused(Refusal::ConditionFailed { key, revision }) = &error else {
-        return error.into();
-    };
-    let key = escape(key);
-    let Revision(is) = *revision;
-    match condition.revision {
-        Some(Revision(must)) if is != 0 && is != must => {
-            Failure::No(format!("{key} has revision {is}, not {must}"))
+/// Sets a variable, or deletes it, on a condition if there is one.
+fn change(
+    client: &mut Client,
+    key: &str,
+    value: Option<Vec<u8>>,
+    condition: Option<Condition>,
+) -> Result<Revision, Error> {
+    match (value, condition) {
+        (Some(value), Some(condition)) => client.set_if(key, value, condition),
+        (Some(value), None) => client.set(key, value),
+        (None, Some(condition)) => Ok(client.delete_if(key, condition)?.revision),
+        (None, None) => Ok(client.delete(key)?.revision),
+    }
+}
+
+/// What was typed that the variable must be like.
+struct Conditions {
+    new: bool,
+    revision: Option<Revision>,
+    value: Option<Vec<u8>>,
+}
+
+impl Conditions {
+    fn sum(&self) -> Option<Condition> {
+        let new = self.new.then(Condition::undefined);
+        let revision = self.revision.map(Condition::revision);
+        let value = self.value.clone().map(Condition::value);
+        [new, revision, value]
+            .into_iter()
+            .flatten()
+            .reduce(Condition::and)
+    }
+
+    /// Says of a variable that is not as it had to be in what it differs.
+    fn explain(&self, error: Error) -> Failure {
+        let Error::ConditionFailed { key, revision: is } = &error else {
+            return error.into();
+        };
+        let (key, is) = (escape(key), *is);
+        match self.revision {
+            _ if is == Revision::UNDEFINED => error.into(),
+            Some(must) if is != must => Failure::No(format!("{key} has revision {is}, not {must}")),
+            _ if self.value.is_some() => {
+                Failure::No(format!("{key} has another value (revision {is})"))
+            }
+            _ => error.into(),
         }
-        _ if is != 0 && condition.value.is_some() => {
-            Failure::No(format!("{key} has another value (revision {is})"))
-        }
-        _ => error.into(),
     }
 }
 

@@ -12,17 +12,33 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Uid, getuid};
 
-pub(crate) use crate::sys::address::{Address, InvalidAddress};
+pub use crate::sys::address::{Address, InvalidAddress};
+
+use super::error::Error;
 
 const MACHINE: &str = "/run/globstash";
 
-/// Why the user's own address cannot be told.
+/// The environment variable that says where the service is.
+const VARIABLE: &str = "GLOBSTASH_ADDRESS";
+
+/// Why it cannot be told where the user's own service is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoUserAddress {
+#[non_exhaustive]
+pub enum NoUserAddress {
     /// `$XDG_RUNTIME_DIR` gives none.
     RuntimeDirectory(InvalidAddress),
     /// The folder in `/tmp` is there, but others could have put a socket into it.
     Untrusted(PathBuf),
+}
+
+/// What the environment says, or else the address of the service for all of the machine.
+pub(crate) fn chosen() -> Result<Address, Error> {
+    match env::var_os(VARIABLE) {
+        Some(words) => {
+            Address::parse(&words).map_err(|why| Error::InvalidEnvironment { words, why })
+        }
+        None => Ok(machine()),
+    }
 }
 
 /// The address of the service for all of the machine.

@@ -1,117 +1,195 @@
-//! A connection on which varlink_generator's client makes its calls.
+//! One connection to the service: messages go out, messages come in, each with a time limit.
 //!
-//! The varlink crate can connect by itself, but without time limits and with three descriptors.
-//! Here the socket is made by hand, with a limit for each of connecting, sending and receiving,
-//! and is handed to the generated client, which does the rest.
-//!
-//! Also told here: whether a request has left whole, because a change of which the service has
-//! not heard all cannot have been made.
+//! Says of each failure what a caller must know to decide whether it may try again: whether the
+//! connection is gone or only silent, and whether the request has left whole. A change of which
+//! the service has not heard all cannot have been made.
 
-use std::io::{self, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
+};
 
 use super::address::Address;
-use super::error::Error;
-use super::generated::{self, VarlinkClient};
+use super::options::Options;
+use super::spin::{Spin, WINDOW};
+use crate::wire::frame::{Framer, TooLong};
 
-/// How long the service may take to accept, to take more, or to tell more. Starting it takes some
-/// milliseconds; a person has lost patience by then.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How much is read at once, in bytes; as much as the service sends at once.
+const READ: usize = 64 << 10;
 
 /// A connection to the service.
+#[derive(Debug)]
 pub(super) struct Connection {
-    address: Address,
-    socket: Arc<Socket>,
-    pub(super) client: VarlinkClient,
+    socket: OwnedFd,
+    /// The limit for reading that the kernel was told last.
+    limit: Option<Duration>,
+    arrived: Framer,
+    chunk: Vec<u8>,
+    spin: Spin,
 }
 
-struct Socket {
-    stream: UnixStream,
-    /// Whether the last request has left whole: the client reads only after that.
-    is_sent: AtomicBool,
+/// When the next message is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// At once, and within this time at the latest.
+    Answer(Duration),
+    /// Some time, but within this one if there is a limit.
+    Event(Option<Duration>),
+}
+
+/// Why a connection is of no more use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// Nothing came, or went, in time.
+    Silent,
+    /// It has ended.
+    Lost,
+    /// A message came that is longer than messages can be.
+    TooLong,
 }
 
 impl Connection {
-    pub(super) fn open(address: &Address) -> Result<Connection, Error> {
-        let stream = open(address).map_err(|errno| Error::of_connecting(address, errno))?;
-        let socket = Arc::new(Socket {
-            stream,
-            is_sent: AtomicBool::new(false),
-        });
-        let reader: Box<dyn Read + Send + Sync> = Box::new(Half(socket.clone()));
-        let mut connection = varlink::Connection::default();
-        connection.reader = Some(BufReader::new(reader));
-        connection.writer = Some(Box::new(Half(socket.clone())));
+    pub(super) fn open(address: &Address, options: &Options) -> Result<Connection, Errno> {
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let limit = Some(options.timeout);
+        // The limit for sending is also the limit for connecting, so it comes first.
+        set_socket_timeout(&socket, Timeout::Send, limit)?;
+        set_socket_timeout(&socket, Timeout::Recv, limit)?;
+        let address = address.to_socket_address();
+        retry_on_intr(|| connect(&socket, &address))?;
         Ok(Connection {
-            address: address.clone(),
             socket,
-            client: VarlinkClient::new(Arc::new(RwLock::new(connection))),
+            limit,
+            arrived: Framer::default(),
+            chunk: Vec::with_capacity(READ),
+            spin: Spin::new(options.spin),
         })
     }
 
-    /// What it means that a call failed which reads.
-    pub(super) fn read_failed(&self, error: generated::Error) -> Error {
-        Error::of_call(&self.address, error)
-    }
-
-    /// What it means that a call failed which makes a change.
-    pub(super) fn change_failed(&self, error: generated::Error) -> Error {
-        let error = Error::of_call(&self.address, error);
-        if self.socket.is_sent.load(Relaxed) {
-            error.or_outcome_unknown()
-        } else {
-            error
+    /// Sends a message. If that fails, the service cannot have got all of it.
+    pub(super) fn send(&mut self, mut message: &[u8]) -> Result<(), Broken> {
+        while !message.is_empty() {
+            let sent = retry_on_intr(|| send(&self.socket, message, SendFlags::NOSIGNAL))
+                .map_err(Broken::of)?;
+            message = &message[sent..];
         }
-    }
-
-    /// A reply that fits the interface, but makes no sense.
-    pub(super) fn nonsense(&self, what: impl ToString) -> Error {
-        Error::Nonsense {
-            address: self.address.clone(),
-            what: what.to_string(),
-        }
-    }
-}
-
-fn open(address: &Address) -> Result<UnixStream, Errno> {
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
-    // The limit for sending is also the limit for connecting, so it comes first.
-    set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-    let address = address.to_socket_address();
-    rustix::io::retry_on_intr(|| connect(&socket, &address))?;
-    Ok(socket.into())
-}
-
-/// The socket as the crate wants it: once to read from and once to write to.
-struct Half(Arc<Socket>);
-
-impl Read for Half {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.is_sent.store(true, Relaxed);
-        (&self.0.stream).read(bytes)
-    }
-}
-
-impl Write for Half {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.is_sent.store(false, Relaxed);
-        (&self.0.stream).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Waits for the next message, given to `read` without its NUL.
+    pub(super) fn receive<T>(
+        &mut self,
+        expect: Expect,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Broken> {
+        loop {
+            if let Some(message) = self.arrived.next()? {
+                return Ok(read(message));
+            }
+            self.arrived.rest();
+            let limit = match expect {
+                Expect::Answer(limit) => {
+                    if self.spin.is_due() && self.spin()? {
+                        continue;
+                    }
+                    Some(limit)
+                }
+                Expect::Event(limit) => limit,
+            };
+            self.limit(limit)?;
+            self.read(RecvFlags::empty())?;
+        }
+    }
+
+    /// The next message, if it is there already.
+    pub(super) fn try_receive<T>(
+        &mut self,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, Broken> {
+        loop {
+            if let Some(message) = self.arrived.next()? {
+                return Ok(Some(read(message)));
+            }
+            self.arrived.rest();
+            if !self.try_read()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Asks for some µs whether something is there, without sleeping. True if so.
+    fn spin(&mut self) -> Result<bool, Broken> {
+        let start = Instant::now();
+        while start.elapsed() < WINDOW {
+            if self.try_read()? {
+                self.spin.has_hit();
+                return Ok(true);
+            }
+            std::hint::spin_loop();
+        }
+        self.spin.has_missed();
+        Ok(false)
+    }
+
+    /// Reads what is there; false if nothing is.
+    fn try_read(&mut self) -> Result<bool, Broken> {
+        match self.read(RecvFlags::DONTWAIT) {
+            Ok(()) => Ok(true),
+            Err(Broken::Silent) => Ok(false),
+            Err(broken) => Err(broken),
+        }
+    }
+
+    fn read(&mut self, flags: RecvFlags) -> Result<(), Broken> {
+        self.chunk.clear();
+        let chunk = &mut self.chunk;
+        match retry_on_intr(|| recv(&self.socket, spare_capacity(&mut *chunk), flags)) {
+            Ok((0, _)) => Err(Broken::Lost),
+            Ok(_) => {
+                self.arrived.push(&self.chunk);
+                Ok(())
+            }
+            Err(errno) => Err(Broken::of(errno)),
+        }
+    }
+
+    fn limit(&mut self, limit: Option<Duration>) -> Result<(), Broken> {
+        if self.limit != limit {
+            set_socket_timeout(&self.socket, Timeout::Recv, limit).map_err(Broken::of)?;
+            self.limit = limit;
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Broken {
+    fn of(errno: Errno) -> Broken {
+        match errno {
+            // So Linux says that a time limit has passed, or that nothing is there.
+            Errno::AGAIN => Broken::Silent,
+            _ => Broken::Lost,
+        }
+    }
+}
+
+impl From<TooLong> for Broken {
+    fn from(TooLong: TooLong) -> Broken {
+        Broken::TooLong
     }
 }

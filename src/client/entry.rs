@@ -1,189 +1,279 @@
-//! What the service tells and is told: values, entries, conditions.
+//! What the service tells: entries, events, sums, and how it is doing.
 //!
-//! The wire has a value in one of two fields, `value` for text and `data` for anything in Base64.
-//! Here it is one [`Value`], made of bytes; which field it travels in is decided here alone.
 //! Serialised, these types have the fields of the interface, in its order.
 
-use base64::prelude::{BASE64_STANDARD, Engine};
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
 use serde::ser::{Serialize, Serializer};
 use serde_derive::Serialize;
 
 use super::generated;
-use crate::wire::text::flaw;
+use super::value::Value;
 
-/// The number of a change; 0 stands for "not defined". The service never tells a negative one.
+/// The number of a change: 1 for the first, and growing while the service's instance lives. 0
+/// stands for "not defined".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Revision(pub u64);
+
+/// The process that last changed a variable, as the kernel reported it when it connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Revision(pub(crate) i64);
+#[non_exhaustive]
+pub struct Writer {
+    /// Its user.
+    pub uid: u32,
+    /// Its process ID, as the service sees it; 0 if it has none there.
+    pub pid: u32,
+}
 
-/// The value of a variable, serialised as the field that it travels in.
+/// One variable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Value {
-    /// UTF-8 without NUL and without Unicode noncharacters.
-    #[serde(rename = "value")]
-    Text(String),
-    /// Other bytes.
-    #[serde(rename = "data", serialize_with = "base64")]
-    Data(Vec<u8>),
-}
-
-/// The answer to a read.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Variable {
-    pub(crate) defined: bool,
-    /// The empty text if the variable is not defined.
+#[non_exhaustive]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// The value; `None` only if values were not asked for.
     #[serde(flatten)]
-    pub(crate) value: Value,
-    pub(crate) revision: Revision,
-}
-
-/// One variable of a list.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    /// Left out if only keys were asked for.
-    #[serde(flatten)]
-    pub(crate) value: Option<Value>,
-    pub(crate) revision: Revision,
-    /// When it was last changed, in µs since the UNIX epoch.
-    #[serde(rename = "modifiedUSec", skip_serializing_if = "Option::is_none")]
-    pub(crate) modified: Option<i64>,
+    pub value: Option<Value>,
+    /// The revision of the last change.
+    pub revision: Revision,
+    /// When it was last changed, to the µs; `None` if metadata was not asked for.
+    #[serde(
+        rename = "modifiedUSec",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "microseconds"
+    )]
+    pub modified: Option<SystemTime>,
+    /// Who changed it last; `None` if metadata was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) writer: Option<Writer>,
+    pub writer: Option<Writer>,
 }
 
-/// The process that last changed a variable.
+/// What happened to a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Writer {
-    pub(crate) uid: i64,
-    pub(crate) pid: i64,
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Change {
+    /// It was created or was given a value.
+    Set,
+    /// It was deleted, or it is gone for whatever other reason.
+    Deleted,
 }
 
-/// How many variables a call deleted, and the revision after it.
+/// One change of one variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// What happened.
+    pub change: Change,
+    /// The key.
+    pub key: String,
+    /// The new value. On a deletion, the last value that the variable had, if it is still known.
+    #[serde(flatten)]
+    pub value: Option<Value>,
+    /// The revision of the change. Of what was found to be gone after a while in which nothing
+    /// was heard of the service: the revision at which that was found.
+    pub revision: Revision,
+    /// Who made the change; `None` if metadata was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writer: Option<Writer>,
+}
+
+/// What was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Deleted {
-    pub(crate) count: i64,
-    pub(crate) revision: Revision,
+#[non_exhaustive]
+pub struct Deleted {
+    /// How many variables.
+    pub count: u64,
+    /// The revision of the change; the present revision if nothing was deleted.
+    pub revision: Revision,
 }
 
-/// What a variable must be like for a change to be made. All that is set must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Condition {
-    pub(crate) defined: Option<bool>,
-    pub(crate) revision: Option<Revision>,
-    pub(crate) value: Option<Value>,
+/// The number that a variable holds after it was added to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Sum {
+    /// The number in decimal digits, such as `3`, `-12` or `0.25`: exact, and without superfluous
+    /// zeros.
+    pub value: String,
+    /// The revision of the change.
+    pub revision: Revision,
 }
 
-impl Value {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match self {
-            Value::Text(text) => text.as_bytes(),
-            Value::Data(bytes) => bytes,
-        }
+/// How the service is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Status {
+    /// 32 hexadecimal digits, new whenever the service begins with no variables.
+    pub instance: String,
+    /// The version of the service.
+    pub version: String,
+    /// The revision of the last change of any variable.
+    pub revision: Revision,
+    /// When the instance began, to the µs.
+    #[serde(rename = "startedUSec", serialize_with = "microseconds")]
+    pub started: SystemTime,
+    /// How many variables there are.
+    pub variables: u64,
+    /// How many bytes their keys and values have.
+    pub bytes: u64,
+    /// How many variables there can be.
+    pub maximum_variables: u64,
+    /// How many bytes keys and values can have.
+    pub maximum_bytes: u64,
+    /// How many bytes one value can have.
+    pub maximum_value_size: u64,
+    /// How many connections are open.
+    pub connections: u64,
+    /// How many watches are active.
+    pub watches: u64,
+    /// How many calls were answered.
+    pub calls: u64,
+    /// How many of them with an error.
+    pub errors: u64,
+    /// How many changes watches have missed because they did not keep up.
+    pub skipped_events: u64,
+}
+
+impl Revision {
+    /// The revision of what is not defined.
+    pub const UNDEFINED: Revision = Revision(0);
+
+    pub(super) fn from_wire(number: i64) -> Revision {
+        Revision(natural(number))
     }
 
-    /// The fields `value` and `data` of the wire.
-    pub(super) fn into_fields(self) -> (Option<String>, Option<String>) {
-        match self {
-            Value::Text(text) => (Some(text), None),
-            Value::Data(bytes) => (None, Some(BASE64_STANDARD.encode(bytes))),
-        }
+    pub(super) fn into_wire(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
     }
+}
 
-    /// The value that the two fields tell; `None` if they tell none.
-    pub(super) fn from_fields(
-        value: Option<String>,
-        data: Option<String>,
-    ) -> Result<Option<Value>, base64::DecodeError> {
-        Ok(match (value, data) {
-            (Some(text), _) => Some(Value::Text(text)),
-            (None, Some(data)) => Some(Value::Data(BASE64_STANDARD.decode(data)?)),
-            (None, None) => None,
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Writer {
+    fn from_wire(writer: generated::Writer) -> Result<Writer, String> {
+        let id = |number: i64| u32::try_from(number).map_err(|_| format!("an ID of {number}"));
+        Ok(Writer {
+            uid: id(writer.uid)?,
+            pid: id(writer.pid)?,
         })
     }
-}
 
-impl From<Vec<u8>> for Value {
-    fn from(bytes: Vec<u8>) -> Value {
-        match String::from_utf8(bytes) {
-            Ok(text) if flaw(&text).is_none() => Value::Text(text),
-            Ok(text) => Value::Data(text.into_bytes()),
-            Err(error) => Value::Data(error.into_bytes()),
-        }
+    /// The same where there may be none.
+    pub(super) fn told(writer: Option<generated::Writer>) -> Result<Option<Writer>, String> {
+        writer.map(Writer::from_wire).transpose()
     }
 }
 
-impl Condition {
-    pub(super) fn into_wire(self) -> Option<generated::Condition> {
-        if self == Condition::default() {
-            return None;
-        }
-        let (value, data) = self.value.map_or((None, None), Value::into_fields);
-        Some(generated::Condition {
-            defined: self.defined,
-            revision: self.revision.map(|revision| revision.0),
-            value,
-            data,
+impl Entry {
+    pub(super) fn from_wire(entry: generated::Entry) -> Result<Entry, String> {
+        Ok(Entry {
+            key: entry.key,
+            value: value(entry.value, entry.data)?,
+            revision: Revision::from_wire(entry.revision),
+            modified: entry.modifiedUSec.map(time),
+            writer: Writer::told(entry.writer)?,
         })
     }
+
+    /// A variable of which nothing but its value and revision is told; `None` if there is none.
+    pub(super) fn defined(
+        key: &str,
+        is_defined: bool,
+        fields: (Option<String>, Option<String>),
+        revision: i64,
+    ) -> Result<Option<Entry>, String> {
+        if !is_defined {
+            return Ok(None);
+        }
+        let value = value(fields.0, fields.1)?.ok_or("a variable without value")?;
+        Ok(Some(Entry {
+            key: key.to_owned(),
+            value: Some(value),
+            revision: Revision::from_wire(revision),
+            modified: None,
+            writer: None,
+        }))
+    }
 }
 
-fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    BASE64_STANDARD.encode(bytes).serialize(serializer)
+impl From<generated::GetStatus_Reply> for Status {
+    fn from(reply: generated::GetStatus_Reply) -> Status {
+        Status {
+            instance: reply.instance,
+            version: reply.version,
+            revision: Revision::from_wire(reply.revision),
+            started: time(reply.startedUSec),
+            variables: natural(reply.variables),
+            bytes: natural(reply.bytes),
+            maximum_variables: natural(reply.maximumVariables),
+            maximum_bytes: natural(reply.maximumBytes),
+            maximum_value_size: natural(reply.maximumValueSize),
+            connections: natural(reply.connections),
+            watches: natural(reply.watches),
+            calls: natural(reply.calls),
+            errors: natural(reply.errors),
+            skipped_events: natural(reply.skippedEvents),
+        }
+    }
+}
+
+/// A value as the two fields of the wire tell it.
+pub(super) fn value(value: Option<String>, data: Option<String>) -> Result<Option<Value>, String> {
+    Value::from_fields(value, data).map_err(|error| error.to_string())
+}
+
+/// A number that the wire cannot tell to be one of nature.
+pub(super) fn natural(number: i64) -> u64 {
+    number.max(0).unsigned_abs()
+}
+
+fn time(microseconds: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(natural(microseconds))
+}
+
+/// Serialises a time, where there is one, as µs since the UNIX epoch.
+fn microseconds<S: Serializer>(
+    time: &(impl Into<Option<SystemTime>> + Clone),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let since_epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH);
+    let time: Option<SystemTime> = time.clone().into();
+    time.map(|time| since_epoch(time).unwrap_or_default().as_micros() as u64)
+        .serialize(serializer)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    #[test]
-    fn text_is_what_every_parser_takes() {
-        for text in [
-            "",
-            "0.5",
-            "Grüße\n\x1b[m\x7f",
-            "\u{feff}\u{fdcf}\u{fdf0}\u{fffd}",
-        ] {
-            let value = Value::from(text.as_bytes().to_vec());
-            assert_eq!(value, Value::Text(text.to_owned()));
-        }
-    }
-
-    #[test]
-    fn anything_else_is_data() {
-        for bytes in [
-            b"\xff".as_slice(),
-            b"a\0b",
-            "\u{fffe}".as_bytes(),
-            "\u{ffff}".as_bytes(),
-            "\u{fdd0}".as_bytes(),
-            "\u{fdef}".as_bytes(),
-            "\u{1fffe}".as_bytes(),
-            "\u{10ffff}".as_bytes(),
-            b"\xed\xa0\x80", // a lone surrogate, as WTF-8 has it
-        ] {
-            assert_eq!(Value::from(bytes.to_vec()), Value::Data(bytes.to_vec()));
-        }
-    }
-
-    #[test]
-    fn entries_are_told_in_the_fields_of_the_interface() {
-        let mut entry = Entry {
+    fn entry() -> generated::Entry {
+        generated::Entry {
             key: "player/volume".into(),
-            value: Some(Value::Text("0.6".into())),
-            revision: Revision(21),
-            modified: Some(1790000000000000),
-            writer: Some(Writer {
+            value: Some("0.6".into()),
+            data: None,
+            revision: 21,
+            modifiedUSec: Some(1790000000000000),
+            writer: Some(generated::Writer {
                 uid: 1000,
                 pid: 4711,
             }),
-        };
+        }
+    }
+
+    #[test]
+    fn entries_are_serialised_in_the_fields_of_the_interface() {
+        let mut entry = Entry::from_wire(entry()).unwrap();
         assert_eq!(
             serde_json::to_string(&entry).unwrap(),
             r#"{"key":"player/volume","value":"0.6","revision":21,"modifiedUSec":1790000000000000,"writer":{"uid":1000,"pid":4711}}"#
         );
-        entry.value = Some(Value::Data(vec![0xff]));
+        entry.value = Some(b"\xff".into());
         entry.modified = None;
         entry.writer = None;
         assert_eq!(
@@ -197,12 +287,30 @@ mod tests {
         );
     }
 
-    proptest! {
-        #[test]
-        fn the_wire_gives_back_every_value(bytes: Vec<u8>) {
-            let (value, data) = Value::from(bytes.clone()).into_fields();
-            let told = Value::from_fields(value, data).unwrap().unwrap();
-            prop_assert_eq!(told.as_bytes(), &bytes);
-        }
+    #[test]
+    fn events_are_serialised_in_the_fields_of_the_interface() {
+        let event = Event {
+            change: Change::Set,
+            key: "k".into(),
+            value: Some("v".into()),
+            revision: Revision(30),
+            writer: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&event).unwrap(),
+            r#"{"change":"set","key":"k","value":"v","revision":30}"#
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        let mut wrong = entry();
+        (wrong.value, wrong.data) = (None, Some("?".into()));
+        assert!(Entry::from_wire(wrong).is_err());
+        let mut wrong = entry();
+        wrong.writer = Some(generated::Writer { uid: -1, pid: 1 });
+        assert!(Entry::from_wire(wrong).is_err());
+        assert!(Entry::defined("k", true, (None, None), 1).is_err());
+        assert_eq!(Entry::defined("k", false, (None, None), 0), Ok(None));
     }
 }

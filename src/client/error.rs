@@ -5,93 +5,167 @@
 //! `Display` is the sentence that the user reads, with advice on a second line where there is any.
 //! Names in it are escaped, because other people choose them.
 
+use std::convert::Infallible;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use rustix::io::Errno;
+use serde::de::DeserializeOwned;
 
-use super::address::{self, Address};
-use super::connection::PATIENCE;
-use super::entry::Revision;
+use super::address::{self, Address, InvalidAddress, NoUserAddress};
+use super::entry::{Revision, natural};
 use super::escape::{Escaped, escape};
-use super::generated::{self, ErrorKind};
+use super::generated;
 
 /// Why a call has no result.
+///
+/// ```
+/// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+/// use globstash::Error;
+///
+/// match client.set("a=b", "1") {
+///     Err(Error::InvalidKey { key, .. }) => assert_eq!(key, "a=b"),
+///     Err(Error::OutcomeUnknown(_)) => println!("it may have been set or not"),
+///     result => panic!("{result:?}"),
+/// }
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// As a string it is a sentence for the user, lower case and without a full stop, in some cases
+/// with a second line that says what to do.
 #[derive(Debug)]
-pub(crate) enum Error {
-    /// There is no service, or it is not for us.
-    Unreachable { address: Address, error: io::Error },
+#[non_exhaustive]
+pub enum Error {
+    /// The words given are no address.
+    InvalidAddress(InvalidAddress),
+    /// The words in `$GLOBSTASH_ADDRESS` are no address.
+    InvalidEnvironment {
+        /// The words.
+        words: OsString,
+        /// What is wrong with them.
+        why: InvalidAddress,
+    },
+    /// It cannot be told where the user's own service is.
+    NoUserAddress(NoUserAddress),
+    /// There is no service, or it is not for us. Nothing was changed.
+    Unreachable {
+        /// Where it should be.
+        address: Address,
+        /// What the kernel said.
+        error: io::Error,
+    },
     /// The service is there, but does not answer in time.
-    Silent { address: Address },
+    Silent {
+        /// Where it is.
+        address: Address,
+        /// How long it had been given.
+        timeout: Duration,
+    },
     /// The connection ended before the answer came.
-    Lost { address: Address },
-    /// The answer makes no sense.
-    Nonsense { address: Address, what: String },
-    /// A change was asked for, and then there was no answer: it may have been made or not.
+    Lost {
+        /// Where it led to.
+        address: Address,
+    },
+    /// The answer makes no sense: what listens there is no service of ours.
+    Nonsense {
+        /// Where it is.
+        address: Address,
+        /// What is wrong with the answer.
+        what: String,
+    },
+    /// A change was asked for, and then there was no answer: it may have been made or not. What
+    /// happened is inside. It was not asked for a second time.
     OutcomeUnknown(Box<Error>),
-    /// The service answered with an error. Nothing was changed.
-    Refused(Refusal),
-}
-
-/// The errors of `io.globstash`, and those that any varlink service may answer with.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+    /// The key cannot be the key of a variable.
     InvalidKey {
+        /// The key.
         key: String,
+        /// What is wrong with it.
         reason: String,
     },
+    /// The pattern is malformed or too complicated.
     InvalidPattern {
+        /// The pattern.
         pattern: String,
+        /// What is wrong with it.
         reason: String,
     },
+    /// The value cannot be the value of this variable.
     InvalidValue {
+        /// The key.
         key: String,
+        /// What is wrong with the value.
         reason: String,
     },
+    /// The value is longer than values can be.
     ValueTooLarge {
+        /// The key.
         key: String,
-        size: i64,
-        maximum: i64,
+        /// How many bytes the value has.
+        size: u64,
+        /// How many bytes it can have.
+        maximum: u64,
     },
-    ReplyTooLarge {
-        maximum: i64,
-    },
+    /// There is no room for the change.
     LimitExceeded {
+        /// Which limit, as a field of the interface's `GetStatus`, such as `maximumVariables`.
         limit: String,
-        maximum: i64,
+        /// Its value.
+        maximum: u64,
     },
+    /// The variable is not as it had to be. Nothing was changed.
     ConditionFailed {
+        /// The key.
         key: String,
+        /// The revision that the variable has.
         revision: Revision,
     },
-    InterfaceNotFound {
-        interface: String,
+    /// The variable does not hold a number that can be added to.
+    NotNumeric {
+        /// The key.
+        key: String,
     },
-    MethodNotFound {
-        method: String,
+    /// The sum has more digits than can be kept.
+    NumberOverflow {
+        /// The key.
+        key: String,
     },
-    MethodNotImplemented {
-        method: String,
+    /// What was waited for did not come in time.
+    TimedOut {
+        /// The key.
+        key: String,
     },
+    /// The service takes no such parameter: a number that is none, or too many patterns.
     InvalidParameter {
+        /// Its name in the interface.
         parameter: String,
     },
+    /// The service does not let us.
     PermissionDenied,
-    /// One that this version does not know, with its parameters as JSON.
-    Other {
+    /// The service, or this version of it, does not know what it was asked for.
+    Unsupported {
+        /// The method or interface.
         name: String,
+    },
+    /// The service refused with an error that this version of the library does not know.
+    Refused {
+        /// The name of the error.
+        name: String,
+        /// What came with it, in JSON.
         parameters: String,
     },
 }
 
 impl Error {
     /// What it means that a connection could not be made.
-    pub(super) fn of_connecting(address: &Address, errno: Errno) -> Error {
+    pub(super) fn of_connecting(address: &Address, errno: Errno, timeout: Duration) -> Error {
         let address = address.clone();
         match errno {
             // With a time limit that is how Linux says that the queue of the listener stayed full.
-            Errno::AGAIN => Error::Silent { address },
+            Errno::AGAIN => Error::Silent { address, timeout },
             _ => Error::Unreachable {
                 address,
                 error: errno.into(),
@@ -99,83 +173,206 @@ impl Error {
         }
     }
 
-    /// What it means that a call failed. The generated client knows three kinds of failures:
-    ///  1. an error of the interface, with its parameters unless they are malformed;
-    ///  2. another error reply, which it keeps as the source;
-    ///  3. no reply, with an error of the varlink crate as the source: the ones of its I/O say
-    ///     what happened, others mean that it could not read what came.
-    pub(super) fn of_call(address: &Address, error: generated::Error) -> Error {
-        if let Some(refusal) = Refusal::of_interface(error.kind()) {
-            return Error::Refused(refusal);
-        }
-        let address = address.clone();
-        match error.source_varlink_kind() {
-            Some(varlink::ErrorKind::Io(io::ErrorKind::WouldBlock)) => Error::Silent { address },
-            Some(varlink::ErrorKind::Io(_) | varlink::ErrorKind::ConnectionClosed) => {
-                Error::Lost { address }
-            }
-            kind => match kind.and_then(Refusal::of_varlink) {
-                Some(refusal) => Error::Refused(refusal),
-                None => Error::Nonsense {
-                    address,
-                    what: root(&error).to_string(),
-                },
-            },
-        }
+    /// What an error reply says. Errors without the parameters that they should have are told like
+    /// those that nobody here knows.
+    pub(super) fn of_reply(name: &str, parameters: Option<&str>) -> Error {
+        let parameters = parameters.unwrap_or("{}");
+        Error::known(name, parameters).unwrap_or_else(|| Error::Refused {
+            name: name.to_owned(),
+            parameters: parameters.to_owned(),
+        })
     }
 
-    /// The same for a change of which the service has heard.
-    pub(super) fn or_outcome_unknown(self) -> Error {
-        match self {
-            Error::Refused(_) => self,
-            _ => Error::OutcomeUnknown(Box::new(self)),
+    fn known(name: &str, parameters: &str) -> Option<Error> {
+        fn read<T: DeserializeOwned>(parameters: &str) -> Option<T> {
+            serde_json::from_str(parameters).ok()
         }
+        let error = match name.strip_prefix("io.globstash.") {
+            Some(name) => match name {
+                "InvalidKey" => {
+                    let generated::InvalidKey_Args { key, reason } = read(parameters)?;
+                    Error::InvalidKey { key, reason }
+                }
+                "InvalidPattern" => {
+                    let generated::InvalidPattern_Args { pattern, reason } = read(parameters)?;
+                    Error::InvalidPattern { pattern, reason }
+                }
+                "InvalidValue" => {
+                    let generated::InvalidValue_Args { key, reason } = read(parameters)?;
+                    Error::InvalidValue { key, reason }
+                }
+                "ValueTooLarge" => {
+                    let args: generated::ValueTooLarge_Args = read(parameters)?;
+                    Error::ValueTooLarge {
+                        key: args.key,
+                        size: natural(args.size),
+                        maximum: natural(args.maximum),
+                    }
+                }
+                "LimitExceeded" => {
+                    let args: generated::LimitExceeded_Args = read(parameters)?;
+                    Error::LimitExceeded {
+                        limit: args.limit,
+                        maximum: natural(args.maximum),
+                    }
+                }
+                "ConditionFailed" => {
+                    let args: generated::ConditionFailed_Args = read(parameters)?;
+                    Error::ConditionFailed {
+                        key: args.key,
+                        revision: Revision::from_wire(args.revision),
+                    }
+                }
+                "NotNumeric" => {
+                    let generated::NotNumeric_Args { key } = read(parameters)?;
+                    Error::NotNumeric { key }
+                }
+                "NumberOverflow" => {
+                    let generated::NumberOverflow_Args { key } = read(parameters)?;
+                    Error::NumberOverflow { key }
+                }
+                "TimedOut" => {
+                    let generated::TimedOut_Args { key } = read(parameters)?;
+                    Error::TimedOut { key }
+                }
+                _ => return None,
+            },
+            None => match name.strip_prefix("org.varlink.service.")? {
+                "InterfaceNotFound" => {
+                    let varlink::ErrorInterfaceNotFound { interface } = read(parameters)?;
+                    Error::Unsupported { name: interface? }
+                }
+                "MethodNotFound" => {
+                    let varlink::ErrorMethodNotFound { method } = read(parameters)?;
+                    Error::Unsupported { name: method? }
+                }
+                "MethodNotImplemented" => {
+                    let varlink::ErrorMethodNotImplemented { method } = read(parameters)?;
+                    Error::Unsupported { name: method? }
+                }
+                "InvalidParameter" => {
+                    let varlink::ErrorInvalidParameter { parameter } = read(parameters)?;
+                    let parameter = parameter?;
+                    Error::InvalidParameter { parameter }
+                }
+                "PermissionDenied" => Error::PermissionDenied,
+                _ => return None,
+            },
+        };
+        Some(error)
+    }
+
+    /// Whether the service answered, and said no. Nothing was changed then.
+    pub fn is_refusal(&self) -> bool {
+        use Error::*;
+        !matches!(
+            self,
+            InvalidAddress(_)
+                | InvalidEnvironment { .. }
+                | NoUserAddress(_)
+                | Unreachable { .. }
+                | Silent { .. }
+                | Lost { .. }
+                | Nonsense { .. }
+                | OutcomeUnknown(_)
+        )
     }
 
     /// What happened.
     fn sentence(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Error::Unreachable { address, error } => match error.kind() {
-                io::ErrorKind::NotFound => {
-                    write!(
-                        f,
-                        "no service at {}: no such file or directory",
-                        place(address)
-                    )
+            Error::InvalidAddress(why) => write!(f, "{why}"),
+            Error::InvalidEnvironment { words, why } => {
+                let words = escape(words.as_bytes());
+                write!(f, "GLOBSTASH_ADDRESS is '{words}': {why}")
+            }
+            Error::NoUserAddress(why) => write!(f, "{why}"),
+            Error::Unreachable { address, error } => {
+                let place = place(address);
+                match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        write!(f, "no service at {place}: no such file or directory")
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        write!(f, "no access to the service at {place}: permission denied")
+                    }
+                    io::ErrorKind::ConnectionRefused => {
+                        write!(f, "no service at {place}: connection refused")
+                    }
+                    _ => write!(f, "no service at {place}: {error}"),
                 }
-                io::ErrorKind::PermissionDenied => {
-                    write!(
-                        f,
-                        "no access to the service at {}: permission denied",
-                        place(address)
-                    )
-                }
-                io::ErrorKind::ConnectionRefused => {
-                    write!(f, "no service at {}: connection refused", place(address))
-                }
-                _ => write!(f, "no service at {}: {error}", place(address)),
-            },
-            Error::Silent { address } => write!(
+            }
+            Error::Silent { address, timeout } => write!(
                 f,
-                "the service at {} does not answer, not in {} s",
-                place(address),
-                PATIENCE.as_secs()
+                "the service at {place} does not answer, not in {seconds} s",
+                place = place(address),
+                seconds = timeout.as_secs_f64(),
             ),
             Error::Lost { address } => {
-                write!(
-                    f,
-                    "the connection to the service at {} was lost",
-                    place(address)
-                )
+                let place = place(address);
+                write!(f, "the connection to the service at {place} was lost")
             }
             Error::Nonsense { address, what } => write!(
                 f,
-                "what listens at {} does not speak io.globstash: {}",
-                place(address),
-                sentence(what)
+                "what listens at {place} does not speak io.globstash: {what}",
+                place = place(address),
+                what = sentence(what)
             ),
             Error::OutcomeUnknown(error) => error.sentence(f),
-            Error::Refused(refusal) => write!(f, "{refusal}"),
+            refusal => refusal.refusal(f),
+        }
+    }
+
+    /// What the service refuses, and why.
+    fn refusal(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::InvalidKey { key, reason } => {
+                write!(f, "'{}' cannot be a key: {}", escape(key), sentence(reason))
+            }
+            Error::InvalidPattern { pattern, reason } => {
+                let pattern = escape(pattern);
+                write!(f, "'{pattern}' is not a pattern: {}", sentence(reason))
+            }
+            Error::InvalidValue { key, reason } => {
+                let key = escape(key);
+                write!(f, "{key} cannot have this value: {}", sentence(reason))
+            }
+            Error::ValueTooLarge { key, size, maximum } => write!(
+                f,
+                "the value of {} is too large: {size} bytes, {maximum} are allowed",
+                escape(key)
+            ),
+            Error::LimitExceeded { limit, maximum } => match limit.as_str() {
+                "maximumVariables" => write!(f, "no room: {maximum} variables are allowed"),
+                "maximumBytes" => write!(f, "no room: {maximum} bytes are allowed"),
+                "connections" => write!(f, "too many connections: {maximum} are allowed"),
+                "watches" => write!(f, "too many watches: {maximum} are allowed"),
+                limit => write!(f, "limit exceeded: {} is {maximum}", escape(limit)),
+            },
+            Error::ConditionFailed { key, revision } => match *revision {
+                Revision::UNDEFINED => write!(f, "{} is not defined", escape(key)),
+                revision => write!(f, "{} is defined (revision {revision})", escape(key)),
+            },
+            Error::NotNumeric { key } => write!(f, "{} does not hold a number", escape(key)),
+            Error::NumberOverflow { key } => {
+                write!(f, "the sum in {} would have too many digits", escape(key))
+            }
+            Error::TimedOut { key } => {
+                write!(f, "{} did not become as wanted in time", escape(key))
+            }
+            Error::InvalidParameter { parameter } => {
+                write!(f, "the service refuses the parameter {}", escape(parameter))
+            }
+            Error::PermissionDenied => f.write_str("permission denied by the service"),
+            Error::Unsupported { name } => {
+                write!(f, "the service does not know {}", escape(name))
+            }
+            Error::Refused { name, parameters } => {
+                let name = escape(name);
+                write!(f, "the service answered {name} {}", sentence(parameters))
+            }
+            // The others are told by `sentence`.
+            _ => Ok(()),
         }
     }
 
@@ -193,13 +390,13 @@ impl Error {
                 }
                 _ => Ok(()),
             },
-            Error::Silent { address } => match manager(address) {
+            Error::Silent { address, .. } => match manager(address) {
                 Some(manager) => write!(f, "\n  see how it is: {manager} status globstashd"),
                 None => Ok(()),
             },
             Error::Lost { .. } => f.write_str("\n  try again"),
             Error::OutcomeUnknown(_) => f.write_str("\n  the change may or may not have been done"),
-            Error::Nonsense { .. } | Error::Refused(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -215,135 +412,28 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Unreachable { error, .. } => Some(error),
+            Error::OutcomeUnknown(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl Refusal {
-    /// The errors of `io.globstash`; `None` for others, and if parameters are missing.
-    fn of_interface(kind: &ErrorKind) -> Option<Refusal> {
-        Some(match kind.clone() {
-            ErrorKind::InvalidKey(Some(args)) => Refusal::InvalidKey {
-                key: args.key,
-                reason: args.reason,
-            },
-            ErrorKind::InvalidPattern(Some(args)) => Refusal::InvalidPattern {
-                pattern: args.pattern,
-                reason: args.reason,
-            },
-            ErrorKind::InvalidValue(Some(args)) => Refusal::InvalidValue {
-                key: args.key,
-                reason: args.reason,
-            },
-            ErrorKind::ValueTooLarge(Some(args)) => Refusal::ValueTooLarge {
-                key: args.key,
-                size: args.size,
-                maximum: args.maximum,
-            },
-            ErrorKind::ReplyTooLarge(Some(args)) => Refusal::ReplyTooLarge {
-                maximum: args.maximum,
-            },
-            ErrorKind::LimitExceeded(Some(args)) => Refusal::LimitExceeded {
-                limit: args.limit,
-                maximum: args.maximum,
-            },
-            ErrorKind::ConditionFailed(Some(args)) => Refusal::ConditionFailed {
-                key: args.key,
-                revision: Revision(args.revision),
-            },
-            _ => return None,
-        })
-    }
-
-    /// The errors of `org.varlink.service`, and those that nobody here knows. The crate has a kind
-    /// for the first four and for no other.
-    fn of_varlink(kind: &varlink::ErrorKind) -> Option<Refusal> {
-        Some(match kind.clone() {
-            varlink::ErrorKind::InterfaceNotFound(interface) => {
-                Refusal::InterfaceNotFound { interface }
-            }
-            varlink::ErrorKind::MethodNotFound(method) => Refusal::MethodNotFound { method },
-            varlink::ErrorKind::MethodNotImplemented(method) => {
-                Refusal::MethodNotImplemented { method }
-            }
-            // The crate has the same kind for a message that is no JSON, with a sentence in it.
-            varlink::ErrorKind::InvalidParameter(parameter) if !parameter.contains(' ') => {
-                Refusal::InvalidParameter { parameter }
-            }
-            varlink::ErrorKind::VarlinkErrorReply(reply) => match reply.error.as_deref() {
-                Some("org.varlink.service.PermissionDenied") => Refusal::PermissionDenied,
-                name => Refusal::Other {
-                    name: name.unwrap_or_default().to_owned(),
-                    parameters: reply.parameters.unwrap_or_default().to_string(),
-                },
-            },
-            _ => return None,
-        })
+impl From<InvalidAddress> for Error {
+    fn from(why: InvalidAddress) -> Error {
+        Error::InvalidAddress(why)
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Refusal::InvalidKey { key, reason } => {
-                write!(f, "'{}' cannot be a key: {}", escape(key), sentence(reason))
-            }
-            Refusal::InvalidPattern { pattern, reason } => {
-                write!(
-                    f,
-                    "'{}' is not a pattern: {}",
-                    escape(pattern),
-                    sentence(reason)
-                )
-            }
-            Refusal::InvalidValue { key, reason } => {
-                write!(
-                    f,
-                    "{} cannot have this value: {}",
-                    escape(key),
-                    sentence(reason)
-                )
-            }
-            Refusal::ValueTooLarge { key, size, maximum } => write!(
-                f,
-                "the value of {} is too large: {size} bytes, {maximum} are allowed",
-                escape(key)
-            ),
-            Refusal::ReplyTooLarge { maximum } => {
-                write!(f, "the answer would be larger than {maximum} bytes")
-            }
-            Refusal::LimitExceeded { limit, maximum } => match limit.as_str() {
-                "maximumVariables" => write!(f, "no room: {maximum} variables are allowed"),
-                "maximumBytes" => write!(f, "no room: {maximum} bytes are allowed"),
-                "connections" => write!(f, "too many connections: {maximum} are allowed"),
-                limit => write!(f, "limit exceeded: {} is {maximum}", escape(limit)),
-            },
-            Refusal::ConditionFailed { key, revision } => match revision {
-                Revision(0) => write!(f, "{} is not defined", escape(key)),
-                Revision(revision) => {
-                    write!(f, "{} is defined (revision {revision})", escape(key))
-                }
-            },
-            Refusal::InterfaceNotFound { interface } => {
-                write!(f, "the service does not offer {}", escape(interface))
-            }
-            Refusal::MethodNotFound { method } | Refusal::MethodNotImplemented { method } => {
-                write!(f, "the service does not know {}", escape(method))
-            }
-            Refusal::InvalidParameter { parameter } => {
-                write!(f, "the service refuses the parameter {}", escape(parameter))
-            }
-            Refusal::PermissionDenied => f.write_str("permission denied by the service"),
-            Refusal::Other { name, parameters } => {
-                write!(
-                    f,
-                    "the service answered {} {}",
-                    escape(name),
-                    sentence(parameters)
-                )
-            }
-        }
+impl From<NoUserAddress> for Error {
+    fn from(why: NoUserAddress) -> Error {
+        Error::NoUserAddress(why)
+    }
+}
+
+/// For [`Client::at`](crate::Client::at) with what is an address already.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Error {
+        match never {}
     }
 }
 
@@ -354,13 +444,6 @@ fn place(address: &Address) -> Escaped<'_> {
 /// What the service says in its own words, in which a backslash is one.
 fn sentence(words: &str) -> Escaped<'_> {
     escape(words).keeping("\\")
-}
-
-/// The error that all began with: the crate's own say little.
-fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
-    std::iter::successors(Some(error), |error| error.source())
-        .last()
-        .expect("it begins with one")
 }
 
 /// The systemd that looks after the service at an address.
@@ -376,7 +459,11 @@ fn manager(address: &Address) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     fn here() -> Address {
         Address::parse("/tmp/here").unwrap()
@@ -384,19 +471,19 @@ mod tests {
 
     #[test]
     fn no_service_comes_with_the_way_to_start_it() {
-        let error = Error::of_connecting(&address::machine(), Errno::CONNREFUSED);
+        let error = Error::of_connecting(&address::machine(), Errno::CONNREFUSED, TIMEOUT);
         assert_eq!(
             error.to_string(),
             "no service at /run/globstash: connection refused\n  \
              start it with: systemctl start globstashd.socket"
         );
-        let error = Error::of_connecting(&here(), Errno::NOENT);
+        let error = Error::of_connecting(&here(), Errno::NOENT, TIMEOUT);
         assert_eq!(
             error.to_string(),
             "no service at /tmp/here: no such file or directory\n  \
              start it with: globstashd --address unix:/tmp/here"
         );
-        let error = Error::of_connecting(&address::machine(), Errno::ACCESS);
+        let error = Error::of_connecting(&address::machine(), Errno::ACCESS, TIMEOUT);
         assert_eq!(
             error.to_string(),
             "no access to the service at /run/globstash: permission denied"
@@ -405,75 +492,113 @@ mod tests {
 
     #[test]
     fn a_change_without_an_answer_may_have_been_made() {
-        let error = Error::Lost { address: here() }.or_outcome_unknown();
+        let error = Error::OutcomeUnknown(Box::new(Error::Lost { address: here() }));
         assert_eq!(
             error.to_string(),
             "the connection to the service at /tmp/here was lost\n  \
              the change may or may not have been done"
         );
+        assert!(!error.is_refusal());
     }
 
     #[test]
-    fn a_refused_change_was_not_made() {
-        let error = Error::Refused(Refusal::PermissionDenied).or_outcome_unknown();
-        assert!(matches!(error, Error::Refused(Refusal::PermissionDenied)));
+    fn a_time_out_is_told_in_seconds() {
+        for (timeout, told) in [(TIMEOUT, "5 s"), (Duration::from_millis(250), "0.25 s")] {
+            let address = here();
+            let error = Error::Silent { address, timeout }.to_string();
+            assert!(error.ends_with(told), "{error}");
+        }
     }
 
     #[test]
     fn names_are_escaped() {
-        let refusal = Refusal::InvalidKey {
+        let error = Error::InvalidKey {
             key: "a\nb".into(),
             reason: "it has a control character".into(),
         };
         assert_eq!(
-            refusal.to_string(),
+            error.to_string(),
             r"'a\nb' cannot be a key: it has a control character"
         );
     }
 
     #[test]
     fn every_error_reply_is_told_with_its_parameters() {
-        let refusal = |name: &'static str, parameters| {
-            let reply = varlink::Reply::error(name, Some(parameters));
-            let kind = varlink::ErrorKind::from(reply);
-            let error = generated::Error::from(varlink::Error::from(kind));
-            match Error::of_call(&here(), error) {
-                Error::Refused(refusal) => refusal,
-                error => panic!("{error:?}"),
-            }
-        };
-        assert_eq!(
-            refusal(
+        for (name, parameters, told) in [
+            (
+                "io.globstash.InvalidKey",
+                json!({"key": "a=b", "reason": "it has a '='"}),
+                "'a=b' cannot be a key: it has a '='",
+            ),
+            (
+                "io.globstash.InvalidPattern",
+                json!({"pattern": "[a", "reason": "it is open"}),
+                "'[a' is not a pattern: it is open",
+            ),
+            (
+                "io.globstash.InvalidValue",
+                json!({"key": "k", "reason": "it is bad"}),
+                "k cannot have this value: it is bad",
+            ),
+            (
+                "io.globstash.ValueTooLarge",
+                json!({"key": "k", "size": 3, "maximum": 2}),
+                "the value of k is too large: 3 bytes, 2 are allowed",
+            ),
+            (
+                "io.globstash.LimitExceeded",
+                json!({"limit": "watches", "maximum": 2}),
+                "too many watches: 2 are allowed",
+            ),
+            (
                 "io.globstash.ConditionFailed",
-                serde_json::json!({"key": "k", "revision": 17})
+                json!({"key": "k", "revision": 17}),
+                "k is defined (revision 17)",
             ),
-            Refusal::ConditionFailed {
-                key: "k".into(),
-                revision: Revision(17)
-            }
-        );
-        assert_eq!(
-            refusal(
+            (
+                "io.globstash.NotNumeric",
+                json!({"key": "k"}),
+                "k does not hold a number",
+            ),
+            (
+                "io.globstash.NumberOverflow",
+                json!({"key": "k"}),
+                "the sum in k would have too many digits",
+            ),
+            (
+                "io.globstash.TimedOut",
+                json!({"key": "k"}),
+                "k did not become as wanted in time",
+            ),
+            (
+                "org.varlink.service.MethodNotFound",
+                json!({"method": "io.globstash.Wait"}),
+                "the service does not know io.globstash.Wait",
+            ),
+            (
                 "org.varlink.service.InvalidParameter",
-                serde_json::json!({"parameter": "data"})
+                json!({"parameter": "data"}),
+                "the service refuses the parameter data",
             ),
-            Refusal::InvalidParameter {
-                parameter: "data".into()
-            }
-        );
-        assert_eq!(
-            refusal(
+            (
                 "org.varlink.service.PermissionDenied",
-                serde_json::json!({})
+                json!({}),
+                "permission denied by the service",
             ),
-            Refusal::PermissionDenied
-        );
-        assert_eq!(
-            refusal("io.globstash.Tired", serde_json::json!({"hours": 3})),
-            Refusal::Other {
-                name: "io.globstash.Tired".into(),
-                parameters: r#"{"hours":3}"#.into()
-            }
-        );
+            (
+                "io.globstash.Tired",
+                json!({"hours": 3}),
+                r#"the service answered io.globstash.Tired {"hours":3}"#,
+            ),
+            (
+                "io.globstash.NotNumeric",
+                json!({}),
+                "the service answered io.globstash.NotNumeric {}",
+            ),
+        ] {
+            let error = Error::of_reply(name, Some(&parameters.to_string()));
+            assert!(error.is_refusal(), "{name}");
+            assert_eq!(error.to_string(), told);
+        }
     }
 }

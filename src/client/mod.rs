@@ -1,32 +1,47 @@
 //! What programs use to talk to the service.
 //!
-//! A `Client` is one connection; its verbs are the methods of `io.globstash`, told in Rust:
-//! values are bytes, what is not there is no error, and an `Error` says whether a change may
-//! have been made. Nothing is tried twice here.
+//! A [`Client`] is the way to a service, with at most one connection; its verbs are the methods of
+//! `io.globstash`, told in Rust: values are bytes, what is not there is no error, and an [`Error`]
+//! says whether a change may have been made. When a call is tried again, and when not, is
+//! decided in `route`.
 //!
-//! The interface itself comes from varlink_generator; nothing of that is seen outside.
-
-// For now the command is the only caller.
-#![cfg_attr(not(feature = "command"), allow(dead_code))]
+//! The types that travel come from varlink_generator; nothing of that is seen outside.
 
 pub(crate) mod address;
 mod connection;
-pub(crate) mod entry;
-pub(crate) mod error;
+mod entry;
+mod error;
 pub(crate) mod escape;
+mod list;
+mod message;
+mod options;
+mod question;
+mod route;
+mod spin;
+#[cfg(test)]
+mod tests;
+mod value;
+mod wait;
+mod watch;
 
-use std::vec;
+use serde::de::DeserializeOwned;
+use serde::ser::Serialize;
 
-use address::Address;
 use connection::Connection;
-use entry::{Condition, Deleted, Entry, Revision, Value, Variable, Writer};
-use error::{Error, Refusal};
-use generated::VarlinkClientInterface;
+use message::{Replies, request};
+use route::{Purpose, Route};
 
-pub(crate) use generated::GetStatus_Reply as Status;
+pub use address::{Address, InvalidAddress, NoUserAddress};
+pub use entry::{Change, Deleted, Entry, Event, Revision, Status, Sum, Writer};
+pub use error::Error;
+pub use list::List;
+pub use options::Options;
+pub use question::{Condition, Fields, Patterns, Start, Step, Until};
+pub use value::Value;
+pub use watch::Watch;
 
-/// Types and client as varlink_generator makes them from the interface file. An implementation
-/// detail: what is public is written by hand, so that it does not change with a nullable field.
+/// Types as varlink_generator makes them from the interface file. An implementation detail: what
+/// is public is written by hand, so that it does not change with a nullable field.
 #[allow(
     non_camel_case_types,
     non_snake_case,
@@ -45,89 +60,202 @@ mod generated {
 pub(crate) const VALUE_MAX: usize = 2 << 20;
 
 /// How many variables one call deletes at most, from the interface.
-const DELETED_MAX: i64 = 4096;
+const DELETED_MAX: u64 = 4096;
 
-/// One connection to the service.
-pub(crate) struct Client(Connection);
-
-/// What a list tells of each variable, beside its key and revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fields {
-    pub(crate) value: bool,
-    /// Who changed it last, and when.
-    pub(crate) metadata: bool,
-}
-
-/// A list, while it arrives.
-pub(crate) struct Entries {
-    connection: Connection,
-    call: varlink::MethodCall<generated::List_Args, generated::List_Reply, generated::Error>,
-    arrived: vec::IntoIter<generated::Entry>,
-    /// After an error the generated iterator would give another one forever.
-    has_failed: bool,
+/// The way to a service, and what can be asked of it.
+///
+/// ```
+/// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+/// client.set("player/volume", "0.5")?;
+/// assert_eq!(client.get("player/volume")?, Some("0.5".into()));
+///
+/// client.increment("player/started")?;
+/// for entry in client.list("player/")? {
+///     let entry = entry?;
+///     println!("{} has revision {}", entry.key, entry.revision);
+/// }
+/// # Ok::<(), globstash::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Every verb can fail because the service cannot be reached, is silent, or refuses; see
+/// [`Error`]. A read is tried again, once, if the connection is lost, and so is a change of which
+/// the service cannot have heard. A change that may have been made is never asked for twice: that
+/// is [`Error::OutcomeUnknown`].
+///
+/// A client can be used again after any error.
+///
+/// # Threads
+///
+/// A client can be sent to another thread, and does one thing at a time. Threads that talk to the
+/// service at the same time have a client each: connections are cheap. A process that forks must
+/// not use a client in both.
+#[derive(Debug)]
+pub struct Client {
+    route: Route,
+    /// Open, and nothing outstanding on it.
+    idle: Option<Connection>,
 }
 
 impl Client {
-    pub(crate) fn connect(address: &Address) -> Result<Client, Error> {
-        Connection::open(address).map(Client)
+    /// Connects to the service that `$GLOBSTASH_ADDRESS` names, or else to the one for all of the
+    /// machine, at `/run/globstash`; as the command `globstash` does.
+    ///
+    /// ```
+    /// # unsafe { std::env::set_var("GLOBSTASH_ADDRESS", globstash::daemon::example::start()) };
+    /// let mut client = globstash::Client::connect()?;
+    /// # client.set("player/volume", "0.5")?;
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn connect() -> Result<Client, Error> {
+        Options::new().connect()
     }
 
-    /// Defines a variable or replaces its value; without a value, deletes it.
-    pub(crate) fn set(
-        &mut self,
-        key: String,
-        value: Option<Value>,
-        condition: Condition,
-    ) -> Result<Revision, Error> {
-        let size = value.as_ref().map_or(0, |value| value.as_bytes().len());
-        if size > VALUE_MAX {
-            return Err(Error::Refused(Refusal::ValueTooLarge {
-                key,
-                size: size as i64,
-                maximum: VALUE_MAX as i64,
-            }));
-        }
-        let (value, data) = value.map_or((None, None), Value::into_fields);
-        let reply = self
-            .0
-            .client
-            .set(key, value, data, condition.into_wire())
-            .call()
-            .map_err(|error| self.0.change_failed(error))?;
-        Ok(Revision(reply.revision))
+    /// Connects to the user's own service: at `globstash` in `$XDG_RUNTIME_DIR`, or else in
+    /// `/run/user/UID`, or else at `/tmp/globstash-UID/socket`.
+    ///
+    /// ```
+    /// # use globstash::{Client, Error};
+    /// match Client::connect_user() {
+    ///     Ok(mut client) => println!("{:?}", client.get("player/volume")?),
+    ///     Err(error @ Error::Unreachable { .. }) => println!("{error}"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn connect_user() -> Result<Client, Error> {
+        Options::new().connect_user()
     }
 
-    /// Reads a variable, also one that is not defined.
-    pub(crate) fn get(&mut self, key: String) -> Result<Variable, Error> {
-        let reply = self
-            .0
-            .client
-            .get(key, None)
-            .call()
-            .map_err(|error| self.0.read_failed(error))?;
-        let value = match Value::from_fields(reply.value, reply.data) {
-            Ok(Some(value)) => value,
-            Ok(None) if reply.defined => return Err(self.0.nonsense("a variable without value")),
-            Ok(None) => Value::Text(String::new()),
-            Err(error) => return Err(self.0.nonsense(error)),
-        };
-        Ok(Variable {
-            defined: reply.defined,
-            value,
-            revision: Revision(reply.revision),
+    /// Connects to the service at an address: `unix:/path`, `/path`, or `unix:@name`.
+    ///
+    /// ```
+    /// use globstash::{Client, Error};
+    ///
+    /// let result = Client::at("unix:/none/such");
+    /// assert!(matches!(result, Err(Error::Unreachable { .. })));
+    /// ```
+    pub fn at<A>(address: A) -> Result<Client, Error>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        Options::new().at(address)
+    }
+
+    fn open(address: Address, options: Options) -> Result<Client, Error> {
+        let route = Route { address, options };
+        let idle = Some(route.open()?);
+        Ok(Client { route, idle })
+    }
+
+    /// Reads a variable; `None` if it is not defined.
+    pub fn get(&mut self, key: &str) -> Result<Option<Value>, Error> {
+        let reply = self.ask_for(key, None)?;
+        let fields = (reply.value, reply.data);
+        let entry = Entry::defined(key, reply.defined, fields, reply.revision);
+        let entry = entry.map_err(|what| self.nonsense(what))?;
+        Ok(entry.and_then(|entry| entry.value))
+    }
+
+    /// Reads a variable, with its revision, and who changed it and when; `None` if it is not
+    /// defined.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// # use globstash::Condition;
+    /// client.set("config/mode", "auto")?;
+    /// if let Some(entry) = client.entry("config/mode")? {
+    ///     // Only if nobody changes it meanwhile.
+    ///     let unchanged = Condition::revision(entry.revision);
+    ///     client.set_if("config/mode", "manual", unchanged)?;
+    /// }
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn entry(&mut self, key: &str) -> Result<Option<Entry>, Error> {
+        let reply = self.ask_for(key, Some(true))?;
+        let fields = (reply.value, reply.data);
+        let entry = Entry::defined(key, reply.defined, fields, reply.revision);
+        let metadata = reply.entry.map(Entry::from_wire).transpose();
+        let both = entry.and_then(|entry| Ok((entry, metadata?)));
+        Ok(match both.map_err(|what| self.nonsense(what))? {
+            (Some(entry), Some(metadata)) => Some(Entry {
+                value: entry.value,
+                ..metadata
+            }),
+            (entry, _) => entry,
         })
     }
 
-    /// Deletes one variable, if it is there.
-    pub(crate) fn delete(&mut self, key: String) -> Result<Deleted, Error> {
-        self.delete_by(Some(key), None)
+    fn ask_for(
+        &mut self,
+        key: &str,
+        metadata: Option<bool>,
+    ) -> Result<generated::Get_Reply, Error> {
+        let key = key.to_owned();
+        let args = generated::Get_Args { key, metadata };
+        self.call("Get", &args, Purpose::Read)
     }
 
-    /// Deletes all variables that match one of the patterns, however many calls that takes.
-    pub(crate) fn delete_matching(&mut self, patterns: Vec<String>) -> Result<Deleted, Error> {
+    /// Defines a variable or replaces its value. Returns the revision of the change.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) -> Result<Revision, Error> {
+        self.set_value(key, value.into(), None)
+    }
+
+    /// Defines a variable or replaces its value, if it is as it must be; otherwise
+    /// [`Error::ConditionFailed`].
+    pub fn set_if(
+        &mut self,
+        key: &str,
+        value: impl Into<Value>,
+        condition: Condition,
+    ) -> Result<Revision, Error> {
+        self.set_value(key, value.into(), Some(condition))
+    }
+
+    fn set_value(
+        &mut self,
+        key: &str,
+        value: Value,
+        condition: Option<Condition>,
+    ) -> Result<Revision, Error> {
+        let key = key.to_owned();
+        let size = value.as_bytes().len();
+        if size > VALUE_MAX {
+            let (size, maximum) = (size as u64, VALUE_MAX as u64);
+            return Err(Error::ValueTooLarge { key, size, maximum });
+        }
+        let (value, data) = value.into_fields();
+        let args = generated::Set_Args {
+            key,
+            value,
+            data,
+            condition: condition.map(Condition::into_wire),
+        };
+        let reply: generated::Set_Reply = self.call("Set", &args, Purpose::Change)?;
+        Ok(Revision::from_wire(reply.revision))
+    }
+
+    /// Deletes a variable. If it is not there, that is no error: the count is 0 then.
+    pub fn delete(&mut self, key: &str) -> Result<Deleted, Error> {
+        self.delete_by(Some(key), None, None)
+    }
+
+    /// Deletes a variable, if it is as it must be; otherwise [`Error::ConditionFailed`].
+    pub fn delete_if(&mut self, key: &str, condition: Condition) -> Result<Deleted, Error> {
+        self.delete_by(Some(key), None, Some(condition))
+    }
+
+    /// Deletes all variables that match. Up to 4,096 go together, with one revision; what more
+    /// there is goes in further calls.
+    pub fn delete_matching(&mut self, patterns: impl Into<Patterns>) -> Result<Deleted, Error> {
+        // Without patterns Delete wants a key: "**" is what all keys match.
+        let Patterns(patterns) = patterns.into();
+        let patterns = patterns.unwrap_or_else(|| vec!["**".to_owned()]);
         let mut count = 0;
         loop {
-            let deleted = self.delete_by(None, Some(patterns.clone()))?;
+            let deleted = self.delete_by(None, Some(patterns.clone()), None)?;
             count += deleted.count;
             if deleted.count < DELETED_MAX {
                 return Ok(Deleted { count, ..deleted });
@@ -137,83 +265,151 @@ impl Client {
 
     fn delete_by(
         &mut self,
-        key: Option<String>,
+        key: Option<&str>,
         patterns: Option<Vec<String>>,
+        condition: Option<Condition>,
     ) -> Result<Deleted, Error> {
-        let reply = self
-            .0
-            .client
-            .delete(key, patterns, None)
-            .call()
-            .map_err(|error| self.0.change_failed(error))?;
+        let args = generated::Delete_Args {
+            key: key.map(str::to_owned),
+            patterns,
+            condition: condition.map(Condition::into_wire),
+        };
+        let reply: generated::Delete_Reply = self.call("Delete", &args, Purpose::Change)?;
         Ok(Deleted {
-            count: reply.count,
-            revision: Revision(reply.revision),
+            count: entry::natural(reply.count),
+            revision: Revision::from_wire(reply.revision),
         })
     }
 
-    /// Lists the variables that match one of the patterns, or all, in the order of their keys.
-    /// The connection is used for this alone.
-    pub(crate) fn list(
-        mut self,
-        patterns: Option<Vec<String>>,
-        fields: Fields,
-    ) -> Result<Entries, Error> {
-        let keys_only = (!fields.value).then_some(true);
-        let metadata = fields.metadata.then_some(true);
-        let mut call = self.0.client.list(patterns, keys_only, metadata);
-        call.more().map_err(|error| self.0.read_failed(error))?;
-        Ok(Entries {
-            connection: self.0,
-            call,
-            arrived: Vec::new().into_iter(),
-            has_failed: false,
+    /// Adds 1 to the number that a variable holds. What is not defined counts as 0.
+    pub fn increment(&mut self, key: &str) -> Result<Sum, Error> {
+        self.increment_by(key, Step::by(1))
+    }
+
+    /// Adds to the number that a variable holds, and keeps the sum between limits. What is not
+    /// defined counts as 0. The sum is exact: 0.1 and 0.2 are 0.3.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// # use globstash::Step;
+    /// client.set("player/volume", "0.95")?;
+    /// let louder = Step::by("0.1").maximum(1);
+    /// assert_eq!(client.increment_by("player/volume", louder)?.value, "1");
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn increment_by(&mut self, key: &str, step: Step) -> Result<Sum, Error> {
+        let args = generated::Increment_Args {
+            key: key.to_owned(),
+            by: Some(step.by),
+            minimum: step.minimum,
+            maximum: step.maximum,
+        };
+        let reply: generated::Increment_Reply = self.call("Increment", &args, Purpose::Change)?;
+        Ok(Sum {
+            value: reply.value,
+            revision: Revision::from_wire(reply.revision),
         })
+    }
+
+    /// Waits until a variable is defined, for however long that takes, and returns its value.
+    pub fn wait(&mut self, key: &str) -> Result<Value, Error> {
+        let entry = self.wait_until(key, Until::defined())?;
+        let value = entry.and_then(|entry| entry.value);
+        value.ok_or_else(|| self.nonsense("a variable that is defined and is not"))
+    }
+
+    /// Waits until a variable is as wanted, and returns it, without metadata; `None` if it is not
+    /// defined then. If it is so already, that is at once.
+    ///
+    /// The service may be away for up to 5 s meanwhile.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// # use std::time::Duration;
+    /// # use globstash::{Error, Until};
+    /// let soon = Until::value("yes").within(Duration::from_millis(1));
+    /// match client.wait_until("db/ready", soon) {
+    ///     Err(Error::TimedOut { .. }) => println!("not yet"),
+    ///     result => println!("{result:?}"),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn wait_until(&mut self, key: &str, until: Until) -> Result<Option<Entry>, Error> {
+        wait::wait(&self.route, &mut self.idle, key, until)
+    }
+
+    /// Lists variables with their values, in the order of their keys.
+    ///
+    /// The list has a connection of its own; the client can be used while it arrives.
+    pub fn list(&mut self, patterns: impl Into<Patterns>) -> Result<List, Error> {
+        self.list_with(patterns, Fields::VALUES)
+    }
+
+    /// Lists variables, in the order of their keys, with what is asked for.
+    pub fn list_with(
+        &mut self,
+        patterns: impl Into<Patterns>,
+        fields: Fields,
+    ) -> Result<List, Error> {
+        List::begin(&self.route, self.idle.take(), patterns.into(), fields)
+    }
+
+    /// Watches variables: tells their present state, then every change.
+    ///
+    /// When this returns, no later change goes unnoticed. The watch has a connection of its own;
+    /// the client can be used while it lasts.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// # use globstash::Change;
+    /// client.set("player/volume", "0.5")?;
+    /// let mut watch = client.watch("player/")?;
+    /// # client.delete("player/volume")?;
+    /// for event in watch {
+    ///     let event = event?;
+    ///     match event.change {
+    ///         Change::Set => println!("{} is {:?}", event.key, event.value),
+    ///         _ => break,
+    ///     }
+    /// }
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn watch(&mut self, patterns: impl Into<Patterns>) -> Result<Watch, Error> {
+        self.watch_with(patterns, Start::Present, Fields::VALUES)
+    }
+
+    /// Watches variables from the present state or from now on, and tells what is asked for.
+    pub fn watch_with(
+        &mut self,
+        patterns: impl Into<Patterns>,
+        start: Start,
+        fields: Fields,
+    ) -> Result<Watch, Error> {
+        let (route, idle) = (self.route.clone(), self.idle.take());
+        Watch::begin(route, idle, patterns.into(), start, fields)
     }
 
     /// Asks how the service is doing.
-    pub(crate) fn status(&mut self) -> Result<Status, Error> {
-        self.0
-            .client
-            .get_status()
-            .call()
-            .map_err(|error| self.0.read_failed(error))
+    pub fn status(&mut self) -> Result<Status, Error> {
+        let args = generated::GetStatus_Args {};
+        let reply: generated::GetStatus_Reply = self.call("GetStatus", &args, Purpose::Read)?;
+        Ok(reply.into())
     }
-}
 
-impl Iterator for Entries {
-    type Item = Result<Entry, Error>;
-
-    fn next(&mut self) -> Option<Result<Entry, Error>> {
-        while !self.has_failed {
-            if let Some(entry) = self.arrived.next() {
-                return Some(self.entry(entry));
-            }
-            match self.call.next()? {
-                Ok(reply) => self.arrived = reply.entries.into_iter(),
-                Err(error) => {
-                    self.has_failed = true;
-                    return Some(Err(self.connection.read_failed(error)));
-                }
-            }
-        }
-        None
+    /// A call with one reply.
+    fn call<R: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        args: &impl Serialize,
+        purpose: Purpose,
+    ) -> Result<R, Error> {
+        let request = request(method, args, Replies::One);
+        let (connection, reply) = self.route.call(self.idle.take(), &request, purpose)?;
+        self.idle = Some(connection);
+        reply.map(|reply| reply.parameters)
     }
-}
 
-impl Entries {
-    fn entry(&self, entry: generated::Entry) -> Result<Entry, Error> {
-        let value = Value::from_fields(entry.value, entry.data)
-            .map_err(|error| self.connection.nonsense(error))?;
-        Ok(Entry {
-            key: entry.key,
-            value,
-            revision: Revision(entry.revision),
-            modified: entry.modifiedUSec,
-            writer: entry.writer.map(|writer| Writer {
-                uid: writer.uid,
-                pid: writer.pid,
-            }),
-        })
+    fn nonsense(&self, what: impl Into<String>) -> Error {
+        self.route.nonsense(what)
     }
 }

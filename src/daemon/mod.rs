@@ -26,6 +26,8 @@ use crate::sys::signals::Signals;
 mod accounts;
 mod connection;
 mod entry;
+#[doc(hidden)]
+pub mod example;
 mod failure;
 mod interface;
 mod jobs;

@@ -17,23 +17,25 @@ use rustix::net::SocketAddrUnix;
 /// ends a path or begins an abstract name.
 const LENGTH_MAX: usize = 107;
 
-/// A place to listen at or to connect to: `/path`, or `@name`.
+/// Where a service listens: at a path, or at a name in the abstract name space of Linux.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address(OsString);
+pub struct Address(OsString);
 
-/// Why words are no address.
+/// Why words are no [`Address`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InvalidAddress {
+#[non_exhaustive]
+pub enum InvalidAddress {
     /// Neither an absolute path nor an abstract name.
     Form,
-    /// The kernel takes no more than [`LENGTH_MAX`] bytes.
+    /// The kernel takes no more than 107 bytes.
     TooLong,
     /// A NUL, or the `;` that begins the parameters of a varlink address; we know none.
     Character,
 }
 
 impl Address {
-    pub(crate) fn parse(words: impl AsRef<OsStr>) -> Result<Address, InvalidAddress> {
+    /// Reads `unix:/path`, `/path`, or `unix:@name`.
+    pub fn parse(words: impl AsRef<OsStr>) -> Result<Address, InvalidAddress> {
         let words = words.as_ref().as_bytes();
         let place = match words {
             [b'/', ..] => words,
@@ -73,6 +75,28 @@ impl Address {
     /// `/path` or `@name`, for sentences.
     pub(crate) fn place(&self) -> &OsStr {
         &self.0
+    }
+}
+
+impl TryFrom<&str> for Address {
+    type Error = InvalidAddress;
+
+    fn try_from(words: &str) -> Result<Address, InvalidAddress> {
+        Address::parse(words)
+    }
+}
+
+impl TryFrom<&Path> for Address {
+    type Error = InvalidAddress;
+
+    fn try_from(path: &Path) -> Result<Address, InvalidAddress> {
+        Address::parse(path)
+    }
+}
+
+impl From<&Address> for Address {
+    fn from(address: &Address) -> Address {
+        address.clone()
     }
 }
 

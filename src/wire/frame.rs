@@ -21,7 +21,7 @@ const SLACK: usize = 4;
 const READ: usize = 64 << 10;
 
 /// Cuts a stream into messages.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Framer {
     buffer: Vec<u8>,
     /// Where the first message not taken yet begins.

@@ -5,14 +5,14 @@
 //! are wrong, names the culprit with [`table`]. Replies are written with [`reply`].
 //! [`introspection`] answers `org.varlink.service`.
 //!
-//! [`text`] says what may be told as text; programs that call the service need that alone.
+//! [`text`] says what may be told as text; programs that call the service need that and [`frame`]
+//! alone.
 //!
 //! Nothing here knows a socket, a key or a value's meaning; every part can be fuzzed as a pure
 //! function.
 
 #[cfg(feature = "service")]
 pub(crate) mod fault;
-#[cfg(feature = "service")]
 pub(crate) mod frame;
 #[cfg(feature = "service")]
 pub(crate) mod introspection;

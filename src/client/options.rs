@@ -1,0 +1,92 @@
+//! How to connect: time limits, and whether to spin.
+
+use std::time::Duration;
+
+use super::Client;
+use super::address::{self, Address};
+use super::error::Error;
+
+/// How long the service may take to accept, to take more, or to tell more, unless it is said
+/// otherwise. Starting it takes some milliseconds; a person has lost patience by then.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// What the kernel takes for a time limit: 0 would mean none, and more would overflow on its way.
+const TIMEOUT_RANGE: (Duration, Duration) = (
+    Duration::from_micros(1),
+    Duration::from_secs(u32::MAX as u64),
+);
+
+/// How to connect to a service, where the ordinary way does not do.
+///
+/// ```
+/// # let address = globstash::daemon::example::start();
+/// use std::time::Duration;
+/// use globstash::Options;
+///
+/// let mut client = Options::new().timeout(Duration::from_secs(1)).at(address)?;
+/// client.set("player/volume", "0.5")?;
+/// # Ok::<(), globstash::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options alone connect to nothing"]
+pub struct Options {
+    pub(super) timeout: Duration,
+    pub(super) spin: bool,
+}
+
+impl Options {
+    /// The options of [`Client::connect`].
+    pub fn new() -> Options {
+        Options {
+            timeout: TIMEOUT,
+            spin: true,
+        }
+    }
+
+    /// How long the service may take to accept a connection, to take more of a request, and to
+    /// tell more of an answer, before it counts as [`Error::Silent`]. 5 s, if this is not called.
+    ///
+    /// Waits and watches have no such limit: they wait for what happens. Only their first sign of
+    /// life, and what comes after the time that a wait was given, have it.
+    pub fn timeout(self, timeout: Duration) -> Options {
+        let (least, most) = TIMEOUT_RANGE;
+        let timeout = timeout.clamp(least, most);
+        Options { timeout, ..self }
+    }
+
+    /// Sleeps at once while waiting for an answer.
+    ///
+    /// Otherwise, if the thread may run on more than one CPU, it asks the kernel for up to 50 µs
+    /// before it sleeps. That makes a call many times faster, since most of its time is spent on
+    /// waking up, and costs these µs of CPU time. It is left out by itself where it does not help.
+    pub fn without_spinning(self) -> Options {
+        Options {
+            spin: false,
+            ..self
+        }
+    }
+
+    /// [`Client::connect`], with these options.
+    pub fn connect(self) -> Result<Client, Error> {
+        Client::open(address::chosen()?, self)
+    }
+
+    /// [`Client::connect_user`], with these options.
+    pub fn connect_user(self) -> Result<Client, Error> {
+        Client::open(address::user()?, self)
+    }
+
+    /// [`Client::at`], with these options.
+    pub fn at<A>(self, address: A) -> Result<Client, Error>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        Client::open(address.try_into()?, self)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
+}

@@ -1,0 +1,570 @@
+//! The client against services that lose connections, are silent, or say strange things.
+//!
+//! Each service is a thread that follows a script: it accepts one connection after the other, and
+//! on each reads what it expects and says what it is told to.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::resume_unwind;
+use std::sync::mpsc::channel;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use super::*;
+
+/// How long a test may take that takes no time at all.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// A service that does what is written. Dropping it waits until it has done so.
+struct Fake {
+    folder: TempDir,
+    script: Option<JoinHandle<()>>,
+}
+
+/// The service's end of a connection.
+struct Caller(BufReader<UnixStream>);
+
+impl Fake {
+    fn new(script: impl FnOnce(UnixListener) + Send + 'static) -> Fake {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        let script = Some(thread::spawn(|| script(listener)));
+        Fake { folder, script }
+    }
+
+    fn client(&self) -> Client {
+        self.client_with(Options::new().timeout(WATCHDOG))
+    }
+
+    fn client_with(&self, options: Options) -> Client {
+        options.at(&*self.folder.path().join("s")).unwrap()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let ended = self.script.take().unwrap().join();
+        if let (Err(panic), false) = (ended, thread::panicking()) {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// The next connection.
+fn accept(listener: &UnixListener) -> Caller {
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(WATCHDOG)).unwrap();
+    Caller(BufReader::new(stream))
+}
+
+impl Caller {
+    fn hears(&mut self, method: &str, parameters: Json) -> &mut Caller {
+        let mut message = Vec::new();
+        self.0.read_until(0, &mut message).unwrap();
+        assert_eq!(message.pop(), Some(0), "the client has hung up");
+        let message: Json = serde_json::from_slice(&message).unwrap();
+        assert_eq!(message["method"], format!("io.globstash.{method}"));
+        assert_eq!(message["parameters"], parameters);
+        self
+    }
+
+    /// The client sends nothing more.
+    fn hears_the_end(&mut self) {
+        assert_eq!(self.0.fill_buf().unwrap(), b"");
+    }
+
+    fn says_bytes(&mut self, bytes: &[u8]) -> &mut Caller {
+        self.0.get_mut().write_all(bytes).unwrap();
+        self
+    }
+
+    fn says(&mut self, message: Json) -> &mut Caller {
+        self.says_bytes(format!("{message}\0").as_bytes())
+    }
+
+    fn replies(&mut self, parameters: Json) -> &mut Caller {
+        self.says(json!({ "parameters": parameters }))
+    }
+
+    fn tells(&mut self, parameters: Json) -> &mut Caller {
+        self.says(json!({ "parameters": parameters, "continues": true }))
+    }
+}
+
+fn variable(value: &str) -> Json {
+    json!({"defined": true, "value": value, "revision": 1})
+}
+
+#[test]
+fn one_connection_does_for_many_calls() {
+    let fake = Fake::new(|listener| {
+        let mut caller = accept(&listener);
+        caller
+            .hears("Set", json!({"key": "k", "value": "v"}))
+            .replies(json!({"revision": 7}))
+            .hears("Set", json!({"key": "k", "data": "/w=="}))
+            .says(json!({"error": "io.globstash.ConditionFailed",
+                "parameters": {"key": "k", "revision": 8}}))
+            .hears("Get", json!({"key": "k"}))
+            .replies(json!({"defined": true, "data": "/w==", "revision": 8}))
+            .hears("Get", json!({"key": "l"}))
+            .replies(json!({"defined": false, "value": "", "revision": 0}))
+            .hears_the_end();
+    });
+    let mut client = fake.client();
+    assert_eq!(client.set("k", "v").unwrap(), Revision(7));
+    match client.set("k", b"\xff") {
+        Err(Error::ConditionFailed { revision, .. }) => assert_eq!(revision, Revision(8)),
+        result => panic!("{result:?}"),
+    }
+    assert_eq!(client.get("k").unwrap(), Some(b"\xff".into()));
+    assert_eq!(client.get("l").unwrap(), None);
+}
+
+#[test]
+fn a_read_whose_answer_is_lost_is_repeated_once() {
+    let fake = Fake::new(|listener| {
+        accept(&listener).hears("Get", json!({"key": "k"}));
+        accept(&listener)
+            .hears("Get", json!({"key": "k"}))
+            .replies(variable("v"));
+        accept(&listener).hears("Get", json!({"key": "l"}));
+        accept(&listener)
+            .hears("Get", json!({"key": "l"}))
+            .says_bytes(b"{\"parameters\":{\"defi");
+    });
+    let mut client = fake.client();
+    assert_eq!(client.get("k").unwrap(), Some("v".into()));
+    client.idle = None;
+    assert!(matches!(client.get("l"), Err(Error::Lost { .. })));
+}
+
+#[test]
+fn a_change_whose_answer_is_lost_is_never_repeated() {
+    let fake = Fake::new(|listener| {
+        accept(&listener).hears("Set", json!({"key": "k", "value": "v"}));
+        accept(&listener)
+            .hears("Get", json!({"key": "k"}))
+            .replies(variable("v"));
+    });
+    let mut client = fake.client();
+    match client.set("k", "v") {
+        Err(Error::OutcomeUnknown(what)) => assert!(matches!(*what, Error::Lost { .. })),
+        result => panic!("{result:?}"),
+    }
+    // What it can do is look.
+    assert_eq!(client.get("k").unwrap(), Some("v".into()));
+}
+
+#[test]
+fn a_change_of_which_nothing_was_heard_is_repeated() {
+    let (closed, is_closed) = channel();
+    let fake = Fake::new(move |listener| {
+        accept(&listener)
+            .hears("Get", json!({"key": "k"}))
+            .replies(variable("v"));
+        closed.send(()).unwrap();
+        accept(&listener)
+            .hears("Set", json!({"key": "k", "value": "w"}))
+            .replies(json!({"revision": 2}));
+    });
+    let mut client = fake.client();
+    client.get("k").unwrap();
+    is_closed.recv().unwrap();
+    assert_eq!(client.set("k", "w").unwrap(), Revision(2));
+}
+
+#[test]
+fn a_silent_service_is_given_up() {
+    let (asked_again, is_asked_again) = channel();
+    let fake = Fake::new(move |listener| {
+        let mut silent = accept(&listener);
+        silent.hears("Set", json!({"key": "k", "value": "v"}));
+        // What comes too late is not taken for the answer to something else.
+        let mut other = accept(&listener);
+        other.hears("Get", json!({"key": "k"}));
+        let _ = silent.0.get_mut().write_all(b"{\"parameters\":{}}\0");
+        is_asked_again.recv().unwrap();
+    });
+    let mut client = fake.client_with(Options::new().timeout(Duration::from_millis(20)));
+    match client.set("k", "v") {
+        Err(Error::OutcomeUnknown(what)) => assert!(matches!(*what, Error::Silent { .. })),
+        result => panic!("{result:?}"),
+    }
+    assert!(matches!(client.get("k"), Err(Error::Silent { .. })));
+    asked_again.send(()).unwrap();
+}
+
+#[test]
+fn nonsense_is_told_and_not_believed_again() {
+    let fake = Fake::new(|listener| {
+        for nonsense in [
+            &b"hello\0"[..],
+            b"{}\0",
+            b"{\"parameters\":{\"defined\":true,\"revision\":1}}\0",
+            b"{\"parameters\":{\"defined\":true,\"revision\":1,\"data\":\"?\"}}\0",
+        ] {
+            accept(&listener)
+                .hears("Get", json!({"key": "k"}))
+                .says_bytes(nonsense);
+        }
+    });
+    let mut client = fake.client();
+    for _ in 0..4 {
+        assert!(matches!(client.get("k"), Err(Error::Nonsense { .. })));
+        client.idle = None;
+    }
+}
+
+#[test]
+fn an_answer_that_takes_longer_than_a_spin_is_waited_for() {
+    let fake = Fake::new(|listener| {
+        let mut caller = accept(&listener);
+        for _ in 0..20 {
+            caller.hears("Get", json!({"key": "k"}));
+            thread::sleep(Duration::from_millis(1));
+            caller.replies(variable("v"));
+        }
+        for _ in 0..20 {
+            caller
+                .hears("Get", json!({"key": "k"}))
+                .replies(variable("v"));
+        }
+    });
+    let mut client = fake.client();
+    for _ in 0..40 {
+        assert_eq!(client.get("k").unwrap(), Some("v".into()));
+    }
+}
+
+#[test]
+fn spinning_can_be_left_out() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Get", json!({"key": "k"}))
+            .replies(variable("v"));
+    });
+    let options = Options::new().timeout(WATCHDOG).without_spinning();
+    assert_eq!(
+        fake.client_with(options).get("k").unwrap(),
+        Some("v".into())
+    );
+}
+
+#[test]
+fn a_long_answer_comes_whole() {
+    let long = "v".repeat(1 << 20);
+    let reply = variable(&long);
+    let fake = Fake::new(move |listener| {
+        accept(&listener)
+            .hears("Get", json!({"key": "k"}))
+            .replies(reply);
+    });
+    assert_eq!(fake.client().get("k").unwrap(), Some(long.into()));
+}
+
+#[test]
+fn a_list_comes_in_pieces_and_lets_the_client_go_on() {
+    let fake = Fake::new(|listener| {
+        let entry = |key| json!({"key": key, "value": "v", "revision": 1});
+        let mut list = accept(&listener);
+        list.hears("List", json!({"patterns": ["p/"]}))
+            .tells(json!({"entries": [entry("a"), entry("b")], "revision": 1}));
+        accept(&listener)
+            .hears("Get", json!({"key": "k"}))
+            .replies(variable("v"));
+        list.tells(json!({"entries": [], "revision": 1}))
+            .replies(json!({"entries": [entry("c")], "revision": 2}));
+    });
+    let mut client = fake.client();
+    let list = client.list("p/").unwrap();
+    client.get("k").unwrap();
+    let keys: Vec<String> = list.map(|entry| entry.unwrap().key).collect();
+    assert_eq!(keys, ["a", "b", "c"]);
+}
+
+#[test]
+fn a_list_that_is_lost_half_way_ends_with_an_error() {
+    let fake = Fake::new(|listener| {
+        let entry = json!({"key": "a", "value": "v", "revision": 1});
+        accept(&listener)
+            .hears("List", json!({"keysOnly": true, "metadata": true}))
+            .tells(json!({"entries": [entry], "revision": 1}));
+    });
+    let fields = Fields::KEYS.and_metadata();
+    let mut list = fake.client().list_with(Patterns::all(), fields).unwrap();
+    assert!(list.next().unwrap().is_ok());
+    assert!(matches!(list.next(), Some(Err(Error::Lost { .. }))));
+    assert!(list.next().is_none());
+}
+
+#[test]
+fn everything_that_matches_is_deleted_however_many_calls_it_takes() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Delete", json!({"patterns": ["**"]}))
+            .replies(json!({"count": 4096, "revision": 1}))
+            .hears("Delete", json!({"patterns": ["**"]}))
+            .replies(json!({"count": 4, "revision": 2}));
+    });
+    let deleted = fake.client().delete_matching(Patterns::all()).unwrap();
+    assert_eq!((deleted.count, deleted.revision), (4100, Revision(2)));
+}
+
+#[test]
+fn a_wait_outlives_the_service() {
+    let fake = Fake::new(|listener| {
+        let condition = json!({"defined": true, "revision": null, "value": null, "data": null});
+        let parameters = json!({"key": "k", "condition": condition});
+        accept(&listener).hears("Wait", parameters.clone());
+        accept(&listener).hears("Wait", parameters.clone());
+        accept(&listener)
+            .hears("Wait", parameters)
+            .replies(variable("v"));
+    });
+    assert_eq!(fake.client().wait("k").unwrap(), "v");
+}
+
+#[test]
+fn a_wait_ends_when_the_service_says_so() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears(
+                "Wait",
+                json!({"key": "k", "changedFrom": 7, "timeoutUSec": 0}),
+            )
+            .says(json!({"error": "io.globstash.TimedOut", "parameters": {"key": "k"}}))
+            .hears("Wait", json!({"key": "k", "changedFrom": 7}))
+            .replies(json!({"defined": false, "value": "", "revision": 0}));
+    });
+    let mut client = fake.client();
+    let until = Until::changed_from(Revision(7));
+    let result = client.wait_until("k", until.clone().within(Duration::ZERO));
+    assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
+    assert_eq!(client.wait_until("k", until).unwrap(), None);
+}
+
+#[test]
+fn a_wait_for_a_century_is_possible() {
+    let fake = Fake::new(|listener| {
+        let century = 1_000_000 * i64::from(u32::MAX);
+        accept(&listener)
+            .hears(
+                "Wait",
+                json!({"key": "k", "changedFrom": 1, "timeoutUSec": century}),
+            )
+            .replies(variable("v"));
+    });
+    let until = Until::changed_from(Revision(1)).within(Duration::MAX);
+    fake.client().wait_until("k", until).unwrap();
+}
+
+/// `key=value@revision`, or `key@revision` for a deletion.
+fn told(event: Option<Result<Event, Error>>) -> String {
+    let event = event.unwrap().unwrap();
+    let value = event.value.filter(|_| event.change == Change::Set);
+    let value = value.map_or(String::new(), |value| {
+        format!("={}", value.as_str().unwrap())
+    });
+    format!("{}{value}@{}", event.key, event.revision)
+}
+
+fn set(key: &str, value: &str, revision: i64) -> Json {
+    json!({"change": "set", "key": key, "value": value, "revision": revision})
+}
+
+fn deleted(key: &str, revision: i64) -> Json {
+    json!({"change": "deleted", "key": key, "value": "last", "revision": revision})
+}
+
+#[test]
+fn a_watch_tells_the_present_state_and_then_changes() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"patterns": ["a", "b"], "initial": true}))
+            .tells(json!({"events": [], "revision": 0, "instance": "one"}))
+            .tells(json!({"events": [set("a", "1", 3)], "revision": 3}))
+            .tells(json!({"events": [set("b", "2", 5)], "revision": 6, "upToDate": true}))
+            .tells(
+                json!({"events": [set("b", "3", 9), deleted("a", 10)], "revision": 10,
+                "upToDate": true, "skipped": 2}),
+            )
+            .tells(json!({"events": [set("b", "4", 11)], "revision": 11, "skipped": 1}))
+            .hears_the_end();
+    });
+    let mut watch = fake.client().watch(["a", "b"]).unwrap();
+    assert!(!watch.is_up_to_date());
+    let state = watch.catch_up().unwrap();
+    let keys: Vec<&str> = state.iter().map(|event| &*event.key).collect();
+    assert_eq!(keys, ["a", "b"]);
+    assert!(watch.is_up_to_date());
+    assert_eq!(watch.skipped(), 0);
+
+    assert_eq!(told(watch.next()), "b=3@9");
+    assert!(!watch.is_up_to_date(), "there is one more");
+    assert_eq!(told(watch.next()), "a@10");
+    assert!(watch.is_up_to_date());
+    assert_eq!(told(watch.next()), "b=4@11");
+    assert!(!watch.is_up_to_date());
+    assert_eq!(watch.skipped(), 3);
+}
+
+#[test]
+fn a_watch_can_be_asked_without_waiting() {
+    let (go, is_told) = channel();
+    let fake = Fake::new(move |listener| {
+        let mut caller = accept(&listener);
+        caller
+            .hears("Watch", json!({}))
+            .tells(json!({"events": [], "revision": 7, "instance": "one", "upToDate": true}));
+        is_told.recv().unwrap();
+        caller
+            .tells(json!({"events": [set("a", "1", 8)], "revision": 8, "upToDate": true}))
+            .hears_the_end();
+    });
+    let mut watch = fake
+        .client()
+        .watch_with(Patterns::all(), Start::Now, Fields::VALUES)
+        .unwrap();
+    assert!(watch.try_next().is_none());
+    go.send(()).unwrap();
+    let mut readable = [rustix::event::PollFd::new(
+        &watch,
+        rustix::event::PollFlags::IN,
+    )];
+    rustix::event::poll(&mut readable, None).unwrap();
+    assert_eq!(told(watch.try_next()), "a=1@8");
+    assert!(watch.try_next().is_none());
+}
+
+#[test]
+fn a_watch_resumes_where_it_was() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"patterns": ["p/"], "initial": true}))
+            .tells(json!({"events": [set("p/a", "1", 3)], "revision": 5,
+                "instance": "one", "upToDate": true}));
+        let resumed = json!({"patterns": ["p/"], "afterRevision": 5, "instance": "one"});
+        // The service may hang up more than once.
+        accept(&listener).hears("Watch", resumed.clone());
+        accept(&listener)
+            .hears("Watch", resumed)
+            .tells(json!({"events": [set("p/a", "2", 7), deleted("p/b", 8)],
+                "revision": 8, "instance": "one", "upToDate": true}))
+            .hears_the_end();
+    });
+    let mut watch = fake.client().watch("p/").unwrap();
+    assert_eq!(told(watch.next()), "p/a=1@3");
+    assert_eq!(told(watch.next()), "p/a=2@7");
+    assert_eq!(told(watch.next()), "p/b@8");
+}
+
+#[test]
+fn after_a_reset_only_what_differs_is_told() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"initial": true}))
+            .tells(
+                json!({"events": [set("a", "1", 1), set("b", "2", 2), set("c", "3", 3)],
+                "revision": 3, "instance": "one", "upToDate": true}),
+            )
+            .tells(json!({"events": [deleted("c", 4)], "revision": 4, "upToDate": true}));
+        // It is lost again in the middle of the present state.
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 4, "instance": "one"}))
+            .tells(json!({"events": [set("b", "2", 2)], "revision": 2,
+                "instance": "one", "reset": true}));
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 2, "instance": "one"}))
+            .tells(
+                json!({"events": [set("d", "5", 7)], "revision": 8, "instance": "one",
+                "upToDate": true}),
+            )
+            .tells(json!({"events": [set("a", "6", 9)], "revision": 9, "upToDate": true}))
+            .hears_the_end();
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    for expected in [
+        "a=1@1", "b=2@2", "c=3@3", "c@4", // and then the reset
+        "d=5@7", "a@8", "a=6@9",
+    ] {
+        assert_eq!(told(watch.next()), expected);
+    }
+}
+
+#[test]
+fn another_instance_begins_anew() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"initial": true}))
+            .tells(
+                json!({"events": [set("a", "1", 100), set("b", "2", 200)], "revision": 200,
+                "instance": "one", "upToDate": true}),
+            );
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 200, "instance": "one"}))
+            .tells(json!({"events": [], "revision": 0, "instance": "two", "reset": true}))
+            .tells(json!({"events": [set("b", "3", 1)], "revision": 1, "upToDate": true}))
+            .tells(json!({"events": [set("a", "4", 2)], "revision": 2, "upToDate": true}))
+            .hears_the_end();
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    for expected in ["a=1@100", "b=2@200", "b=3@1", "a@1", "a=4@2"] {
+        assert_eq!(told(watch.next()), expected);
+    }
+}
+
+#[test]
+fn kinds_of_changes_that_nobody_knows_yet_end_a_variable() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"initial": true}))
+            .tells(json!({"events": [
+            {"change": "expired", "key": "a", "revision": 3}], "revision": 3, "instance": "one"}))
+            .hears_the_end();
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    assert_eq!(told(watch.next()), "a@3");
+}
+
+#[test]
+fn a_watch_that_is_refused_does_not_begin() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"patterns": ["[a"], "initial": true}))
+            .says(json!({"error": "io.globstash.InvalidPattern",
+                "parameters": {"pattern": "[a", "reason": "it is open"}}));
+    });
+    let watch = fake.client().watch("[a");
+    assert!(matches!(watch, Err(Error::InvalidPattern { .. })));
+}
+
+#[test]
+fn a_watch_that_is_refused_later_ends() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"initial": true}))
+            .tells(json!({"events": [], "revision": 3, "instance": "one", "upToDate": true}));
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 3, "instance": "one"}))
+            .says(json!({"error": "io.globstash.LimitExceeded",
+                "parameters": {"limit": "watches", "maximum": 1}}));
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    let event = watch.next();
+    assert!(matches!(event, Some(Err(Error::LimitExceeded { .. }))));
+    assert!(watch.next().is_none());
+    assert!(watch.try_next().is_none());
+}
+
+#[test]
+fn a_client_can_be_sent_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Client>();
+    is_send::<Watch>();
+    is_send::<List>();
+    is_send::<Error>();
+}

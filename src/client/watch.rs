@@ -1,0 +1,331 @@
+//! A watch: what happens to variables, over the end of connections and services.
+//!
+//! The service keeps no queue for a watch, only a number: the revision up to which it has seen
+//! everything. The same number is what a watch resumes with when its connection is lost. If the
+//! service cannot tell any more what was deleted since then, it says `reset` and tells the whole
+//! present state instead. Nobody who uses a [`Watch`] sees that: the keys that it has told are
+//! remembered, so that it can tell itself which ones are gone, and what it has told before is not
+//! told again.
+
+use std::collections::{HashSet, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use serde_derive::Deserialize;
+
+use super::connection::{Broken, Connection, Expect};
+use super::entry::{self, Change, Event, Revision, Writer};
+use super::error::Error;
+use super::generated::{self, Watch_Args};
+use super::message::{self, Problem, Replies, Reply};
+use super::question::{Fields, Patterns, Start};
+use super::route::{Outage, Purpose, Route};
+
+/// What happens to variables: see [`Client::watch`](crate::Client::watch).
+///
+/// As an iterator it gives one change after the other, in the order in which they were made, and
+/// sleeps while there is none. It never ends by itself, but with an error; after that nothing more
+/// comes.
+///
+/// A watch that is not asked for a while costs nothing and misses intermediate values, never the
+/// last one: [`Watch::skipped`].
+///
+/// If the connection is lost, it goes on where it was as soon as the service is back, which may
+/// take up to 5 s; after that the error is that of connecting. Nothing is told twice then, and
+/// variables that are gone by then are told as deleted. For this it remembers the keys that it has
+/// told.
+///
+/// # Beside other things to wait for
+///
+/// A watch has a descriptor, to be used with `poll` and its like, and [`Watch::try_next`], which
+/// does not sleep. The descriptor tells of what has not been received: take everything that
+/// `try_next` gives before waiting for it. It may be another one afterwards.
+#[derive(Debug)]
+pub struct Watch {
+    route: Route,
+    args: Watch_Args,
+    connection: Connection,
+    state: State,
+    has_failed: bool,
+}
+
+/// What a watch knows: replies in, events out.
+#[derive(Debug, Default)]
+struct State {
+    instance: Option<String>,
+    /// From where to go on.
+    cursor: Option<Revision>,
+    /// Up to where everything was told.
+    told: Revision,
+    /// The keys that were told and are defined.
+    known: HashSet<String>,
+    /// Those of them of which it is not known, since a reset, whether they still are.
+    doubtful: HashSet<String>,
+    events: VecDeque<Event>,
+    is_up_to_date: bool,
+    /// Up to the last time that it was up to date, and since then.
+    skipped: (u64, u64),
+}
+
+/// The generated type does not do: there may be other kinds of changes some day, all of which end
+/// a variable, and a watch may live longer than the service that it began with.
+#[derive(Deserialize)]
+struct WireEvent {
+    change: String,
+    key: String,
+    value: Option<String>,
+    data: Option<String>,
+    revision: i64,
+    writer: Option<generated::Writer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireReply {
+    events: Vec<WireEvent>,
+    revision: i64,
+    instance: Option<String>,
+    reset: Option<bool>,
+    up_to_date: Option<bool>,
+    skipped: Option<i64>,
+}
+
+impl Watch {
+    pub(super) fn begin(
+        route: Route,
+        idle: Option<Connection>,
+        Patterns(patterns): Patterns,
+        start: Start,
+        fields: Fields,
+    ) -> Result<Watch, Error> {
+        #[allow(non_snake_case, reason = "the name that it has on the wire")]
+        let (keysOnly, metadata) = fields.into_wire();
+        let args = Watch_Args {
+            patterns,
+            initial: (start == Start::Present).then_some(true),
+            afterRevision: None,
+            instance: None,
+            keysOnly,
+            metadata,
+        };
+        let request = message::request("Watch", &args, Replies::Many);
+        let (connection, reply) = route.call(idle, &request, Purpose::Read)?;
+        let mut watch = Watch {
+            route,
+            args,
+            connection,
+            state: State::default(),
+            has_failed: false,
+        };
+        watch.take_in(reply?)?;
+        Ok(watch)
+    }
+
+    /// The next change if it is there already; `None` if there is nothing to tell at this moment.
+    ///
+    /// Does not sleep, except while the service is away, see above.
+    pub fn try_next(&mut self) -> Option<Result<Event, Error>> {
+        self.guarded(|watch| {
+            while watch.state.events.is_empty() {
+                match watch
+                    .connection
+                    .try_receive(|message| message::reply(message))
+                {
+                    Ok(None) => break,
+                    Ok(Some(reply)) => watch.heard(Ok(reply))?,
+                    Err(broken) => watch.heard(Err(broken))?,
+                }
+            }
+            Ok(watch.state.events.pop_front())
+        })
+    }
+
+    /// Everything that there is to tell until what was told adds up to the present state. Of a
+    /// new watch that is the present state itself.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// client.set("config/mode", "auto")?;
+    /// let mut watch = client.watch("config/")?;
+    /// let state = watch.catch_up()?;
+    /// assert_eq!(state.len(), 1);
+    /// assert!(watch.is_up_to_date());
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn catch_up(&mut self) -> Result<Vec<Event>, Error> {
+        let mut events = Vec::new();
+        let caught_up = self.guarded(|watch| {
+            loop {
+                events.extend(watch.state.events.drain(..));
+                if watch.state.is_up_to_date {
+                    return Ok(Some(()));
+                }
+                watch.receive()?;
+            }
+        });
+        caught_up.unwrap_or(Ok(())).map(|()| events)
+    }
+
+    /// Whether what was told adds up to the present state, as far as is known: whether nothing is
+    /// left to tell.
+    pub fn is_up_to_date(&self) -> bool {
+        self.state.is_up_to_date && self.state.events.is_empty()
+    }
+
+    /// How many changes were left out so far because newer ones took their place before they could
+    /// be told. Changes made while the service was away are not counted.
+    pub fn skipped(&self) -> u64 {
+        self.state.skipped.0 + self.state.skipped.1
+    }
+
+    /// Does something that can fail, if nothing has failed before.
+    fn guarded<T>(
+        &mut self,
+        act: impl FnOnce(&mut Watch) -> Result<Option<T>, Error>,
+    ) -> Option<Result<T, Error>> {
+        if self.has_failed {
+            return None;
+        }
+        let result = act(self);
+        self.has_failed = result.is_err();
+        result.transpose()
+    }
+
+    /// Waits for the next reply.
+    fn receive(&mut self) -> Result<(), Error> {
+        let reply = self
+            .connection
+            .receive(Expect::Event(None), |message| message::reply(message));
+        self.heard(reply)
+    }
+
+    fn heard(
+        &mut self,
+        reply: Result<Result<Reply<WireReply>, Problem>, Broken>,
+    ) -> Result<(), Error> {
+        match reply {
+            Ok(Ok(reply)) => self.take_in(reply),
+            Ok(Err(problem)) => Err(self.route.problem(problem)),
+            Err(Broken::Lost) => self.resume(),
+            Err(broken) => Err(self.route.broken(broken)),
+        }
+    }
+
+    fn take_in(&mut self, reply: Reply<WireReply>) -> Result<(), Error> {
+        self.state
+            .take_in(reply.parameters)
+            .map_err(|what| self.route.nonsense(what))?;
+        match reply.continues {
+            true => Ok(()),
+            // The service has ended the watch, though not the connection.
+            false => self.resume(),
+        }
+    }
+
+    /// Goes on where it was, on a new connection.
+    fn resume(&mut self) -> Result<(), Error> {
+        self.state.is_up_to_date = false;
+        self.args.initial = self.args.initial.filter(|_| self.state.cursor.is_none());
+        self.args.afterRevision = self.state.cursor.map(Revision::into_wire);
+        self.args.instance = self.state.instance.clone();
+        let request = message::request("Watch", &self.args, Replies::Many);
+        let mut outage = Outage::begin();
+        loop {
+            self.connection = self.route.reopen(&mut outage)?;
+            let expected = Expect::Answer(self.route.options.timeout);
+            let reply = self.connection.send(&request).and_then(|()| {
+                self.connection
+                    .receive(expected, |message| message::reply::<WireReply>(message))
+            });
+            match reply {
+                Ok(Ok(reply)) if reply.continues => return self.take_in(reply),
+                Ok(Err(problem)) => return Err(self.route.problem(problem)),
+                Ok(Ok(_)) | Err(Broken::Lost) => {}
+                Err(broken) => return Err(self.route.broken(broken)),
+            }
+        }
+    }
+}
+
+impl Iterator for Watch {
+    type Item = Result<Event, Error>;
+
+    fn next(&mut self) -> Option<Result<Event, Error>> {
+        self.guarded(|watch| {
+            while watch.state.events.is_empty() {
+                watch.receive()?;
+            }
+            Ok(watch.state.events.pop_front())
+        })
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+}
+
+impl State {
+    fn take_in(&mut self, reply: WireReply) -> Result<(), String> {
+        if reply.instance.is_some() && reply.instance != self.instance {
+            // Revisions begin anew with it.
+            self.instance = reply.instance;
+            self.told = Revision::UNDEFINED;
+        }
+        if reply.reset == Some(true) {
+            self.doubtful.extend(self.known.drain());
+        }
+        for event in reply.events {
+            let event = event.read()?;
+            self.doubtful.remove(&event.key);
+            match event.change {
+                Change::Set => self.known.insert(event.key.clone()),
+                _ => self.known.remove(&event.key),
+            };
+            // After a reset also what has not changed since is told.
+            if event.revision > self.told {
+                self.events.push_back(event);
+            }
+        }
+        let revision = Revision::from_wire(reply.revision);
+        self.cursor = Some(revision);
+        self.is_up_to_date = reply.up_to_date == Some(true);
+        self.skipped.1 = reply.skipped.map_or(0, entry::natural);
+        if self.is_up_to_date {
+            self.told = revision;
+            self.skipped = (self.skipped.0 + self.skipped.1, 0);
+            self.tell_what_is_gone(revision);
+        } else {
+            self.told = self.told.max(revision);
+        }
+        Ok(())
+    }
+
+    /// What was told before a reset and is not there after it.
+    fn tell_what_is_gone(&mut self, revision: Revision) {
+        let mut gone: Vec<String> = self.doubtful.drain().collect();
+        gone.sort_unstable();
+        self.events.extend(gone.into_iter().map(|key| Event {
+            change: Change::Deleted,
+            key,
+            value: None,
+            revision,
+            writer: None,
+        }));
+    }
+}
+
+impl WireEvent {
+    fn read(self) -> Result<Event, String> {
+        Ok(Event {
+            change: match self.change.as_str() {
+                "set" => Change::Set,
+                _ => Change::Deleted,
+            },
+            key: self.key,
+            value: entry::value(self.value, self.data)?,
+            revision: Revision::from_wire(self.revision),
+            writer: Writer::told(self.writer)?,
+        })
+    }
+}
