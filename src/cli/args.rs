@@ -4,11 +4,14 @@
 //! not is said here too, as far as clap can say it.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::address::Address;
+
+use super::units::parse_span;
 
 /// Examples first; "{before-help}" holds them.
 const TEMPLATE: &str = "{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -43,6 +46,7 @@ Global variables for every process on this machine.
   globstash set player/volume 0.5      any process sets it
   globstash get player/volume          any process reads it
   globstash list 'player/*'            shell patterns; all without one
+  globstash watch player/              every change, as it happens
   globstash delete player/volume       or: globstash set player/volume ''
   globstash help set                   more about a command",
     after_help = ending!(
@@ -93,6 +97,9 @@ pub(super) enum Command {
     Delete(Delete),
     #[command(visible_alias = "ls")]
     List(List),
+    Watch(Watch),
+    Wait(Wait),
+    Incr(Incr),
     Exists(Exists),
     Status(Status),
 }
@@ -247,6 +254,128 @@ pub(super) struct List {
     pub(super) patterns: Vec<String>,
 }
 
+/// Print changes as they happen, or run a command for each
+#[derive(Args)]
+#[command(
+    help_template = TEMPLATE,
+    override_usage = "globstash watch [OPTIONS] [PATTERN]... [-- COMMAND...]",
+    before_help = "\
+Print the present state, and then every change.
+
+  globstash watch player/              a line KEY=VALUE is a new value, KEY a deletion
+  globstash watch --changes 'job/*'    not the present state
+  globstash watch --values -F volume   the values only, for a status bar
+  globstash watch --once --changes k   ends after the first change
+  globstash watch --changes config/ -- systemctl reload myapp
+  globstash watch job/result -- sh -c 'notify-send \"$GLOBSTASH_KEY: $GLOBSTASH_VALUE\"'",
+    after_help = ending!(
+        "Lines are escaped as those of 'globstash list'. If the service is away, changes"
+        "are told when it is back, for which it has 5 s."
+        ""
+        "A command is told of a change by GLOBSTASH_CHANGE (set or deleted),"
+        "GLOBSTASH_KEY, GLOBSTASH_VALUE, GLOBSTASH_REVISION, and the value as it is on"
+        "standard input; of a value that has a NUL or more than 128 KiB only there. One"
+        "runs at a time. Of what changes meanwhile it is told the last of each key."
+        "";
+        "0    nobody reads the output any more, or the first change came, with --once"
+        "125  with --once and a command: globstash itself failed"
+        "126  the command cannot be run, or 127: it is not there"
+        "n    with --once and a command: that of the command"
+    )
+)]
+pub(super) struct Watch {
+    /// Leave out the present state
+    #[arg(long)]
+    pub(super) changes: bool,
+    /// End after the first; with a command, with its exit status
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Print the values only; an empty line for a deletion
+    #[arg(long)]
+    pub(super) values: bool,
+    /// Print as they are: the key, a newline, the value, a NUL
+    #[arg(short = '0')]
+    pub(super) nul: bool,
+    /// Take the patterns as keys
+    #[arg(short = 'F', long)]
+    pub(super) literal: bool,
+    /// Watch what matches one of them
+    #[arg(value_name = "PATTERN")]
+    pub(super) patterns: Vec<String>,
+    /// Run this for each change
+    #[arg(value_name = "COMMAND", last = true)]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Wait until a variable is as wanted, then print its value
+#[derive(Args)]
+#[command(
+    help_template = TEMPLATE,
+    before_help = "\
+Wait until a variable is defined, or as wanted, then print its value.
+
+  globstash wait db/ready
+  globstash wait --value yes -t 30s db/ready
+  globstash wait --gone lock/build     until it is not defined; prints nothing
+  globstash wait --changed-from 17 k   until its revision is another one",
+    after_help = ending!(
+        "The value is printed as by 'globstash get'. A time is a number of seconds, or"
+        "numbers with units, as in systemd: 30s, 5min, 1h 30min, 500ms."
+        "";
+        "0    it is as wanted"
+        "124  it was not in time"
+    )
+)]
+pub(super) struct Wait {
+    /// Until it has this value
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub(super) value: Option<OsString>,
+    /// Until it is not defined
+    #[arg(long, conflicts_with = "value")]
+    pub(super) gone: bool,
+    /// Until its last change is another one than this; 0: until it is defined
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(super) changed_from: Option<i64>,
+    /// No longer than this
+    #[arg(short, value_name = "TIME", value_parser = parse_span)]
+    pub(super) timeout: Option<Duration>,
+    /// Print the value byte for byte, without a newline
+    #[arg(long)]
+    pub(super) raw: bool,
+    /// The key
+    pub(super) key: String,
+}
+
+/// Add to the number that a variable holds, and print the sum
+#[derive(Args)]
+#[command(
+    help_template = TEMPLATE,
+    before_help = "\
+Add to the number that a variable holds, and print the sum.
+
+  globstash incr hits                  1 more; what is not defined counts as 0
+  globstash incr hits -1               1 less
+  globstash incr player/volume 0.1 --min 0 --max 1",
+    after_help = ending!(
+        "A number has at most 18 digits. Sums are exact: 0.1 and 0.2 are 0.3."
+        "";
+        "0  done"
+    )
+)]
+pub(super) struct Incr {
+    /// If the sum would be less than this, it is this
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(super) min: Option<String>,
+    /// If the sum would be more than this, it is this
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(super) max: Option<String>,
+    /// The key
+    pub(super) key: String,
+    /// The number to add
+    #[arg(default_value = "1", allow_negative_numbers = true)]
+    pub(super) by: String,
+}
+
 /// Tell whether a variable is defined, by the exit status
 #[derive(Args)]
 #[command(
@@ -320,6 +449,38 @@ mod tests {
     fn one_value_is_taken() {
         for line in ["globstash set k v w", "globstash set k -v --w"] {
             assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_number_to_add_may_be_negative() {
+        for (line, by, min) in [
+            ("globstash incr k", "1", None),
+            ("globstash incr k -1", "-1", None),
+            ("globstash incr k -0.5 --min -2", "-0.5", Some("-2")),
+            ("globstash incr --min=-2 k 3", "3", Some("-2")),
+        ] {
+            match parse(line).unwrap().command {
+                Command::Incr(incr) => {
+                    assert_eq!((&*incr.by, incr.min.as_deref()), (by, min), "{line}");
+                }
+                _ => panic!("{line}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_a_command() {
+        match parse("globstash watch --once a b -- sh -c --once")
+            .unwrap()
+            .command
+        {
+            Command::Watch(watch) => {
+                assert_eq!(watch.patterns, ["a", "b"]);
+                assert_eq!(watch.command, ["sh", "-c", "--once"]);
+                assert!(watch.once);
+            }
+            _ => panic!(),
         }
     }
 

@@ -8,12 +8,16 @@ mod args;
 mod delete;
 mod exists;
 mod get;
+mod hook;
+mod incr;
 mod list;
 mod outcome;
 mod output;
 mod set;
 mod status;
 mod units;
+mod wait;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -41,6 +45,9 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Command::Get(args) => get::run(args, &context),
         Command::Delete(args) => delete::run(args, &context),
         Command::List(args) => list::run(args, &context),
+        Command::Watch(args) => watch::run(args, &context),
+        Command::Wait(args) => wait::run(args, &context),
+        Command::Incr(args) => incr::run(args, &context),
         Command::Exists(args) => exists::run(args, &context),
         Command::Status(args) => status::run(args, &context),
     }

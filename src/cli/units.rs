@@ -1,4 +1,4 @@
-//! Sizes and spans of time, for people.
+//! Sizes and spans of time, as people read and write them.
 
 use std::time::Duration;
 
@@ -40,6 +40,64 @@ pub(super) fn span(duration: Duration) -> String {
     }
 }
 
+/// Reads a span of time in systemd's syntax: numbers with units, `1h 30min` or `2.5s`, which add
+/// up; a number without a unit is seconds. What is smaller than 1 µs is cut off.
+pub(super) fn parse_span(words: &str) -> Result<Duration, String> {
+    let mut rest = words.trim();
+    let mut sum = Duration::ZERO;
+    if rest.is_empty() {
+        return Err("a time such as 30s, 5min or 1h 30min is needed".to_owned());
+    }
+    while !rest.is_empty() {
+        let (number, after) = split(rest, |char| char.is_ascii_digit() || char == '.');
+        let (unit, after) = split(after.trim_start(), char::is_alphabetic);
+        let span = of_unit(
+            number,
+            microseconds(unit).ok_or(format!("no unit is '{unit}'"))?,
+        );
+        sum = span.and_then(|span| sum.checked_add(span)).ok_or(format!(
+            "'{number}' is no number of {unit}",
+            unit = if unit.is_empty() { "seconds" } else { unit }
+        ))?;
+        rest = after.trim_start();
+    }
+    Ok(sum)
+}
+
+/// The characters that begin a text and are of a kind, and the others.
+fn split(text: &str, is_of_kind: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|char| !is_of_kind(char)).unwrap_or(text.len()))
+}
+
+/// A decimal number of units.
+fn of_unit(number: &str, unit: u64) -> Option<Duration> {
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let mut micros = whole.parse::<u64>().ok()?.checked_mul(unit)?;
+    let mut unit = unit;
+    if decimals.is_empty() {
+        return None;
+    }
+    for digit in decimals.chars() {
+        unit /= 10;
+        micros = micros.checked_add(u64::from(digit.to_digit(10)?) * unit)?;
+    }
+    Some(Duration::from_micros(micros))
+}
+
+/// How many µs a unit has, by the names that systemd.time(7) gives. There are no months and years.
+fn microseconds(unit: &str) -> Option<u64> {
+    Some(match unit {
+        "usec" | "us" | "µs" | "μs" => 1,
+        "msec" | "ms" => 1_000,
+        "" | "seconds" | "second" | "sec" | "s" => 1_000_000,
+        "minutes" | "minute" | "min" | "m" => 60_000_000,
+        "hours" | "hour" | "hr" | "h" => 3_600_000_000,
+        "days" | "day" | "d" => 86_400_000_000,
+        "weeks" | "week" | "w" => 604_800_000_000,
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +136,42 @@ mod tests {
             (48 * 3600 + 3599, "2d"),
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), shown);
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_for_systemd() {
+        for (words, span) in [
+            ("30", Duration::from_secs(30)),
+            ("30s", Duration::from_secs(30)),
+            ("0", Duration::ZERO),
+            ("5min", Duration::from_secs(300)),
+            ("1h 30min", Duration::from_secs(5400)),
+            ("1h30min", Duration::from_secs(5400)),
+            (" 2 days 4.5 hours ", Duration::from_secs(189_000)),
+            ("500ms", Duration::from_millis(500)),
+            ("2.5s", Duration::from_millis(2500)),
+            ("0.0000019", Duration::from_micros(1)),
+            ("1s 1us", Duration::from_micros(1_000_001)),
+        ] {
+            assert_eq!(parse_span(words), Ok(span), "{words:?}");
+        }
+        for words in [
+            "",
+            " ",
+            "s",
+            "5x",
+            "-5",
+            "1.",
+            ".5",
+            "1.2.3",
+            "5 % 3",
+            "5min h",
+            "infinity",
+            "99999999999999999999",
+            "9999999999999w",
+        ] {
+            assert!(parse_span(words).is_err(), "{words:?}");
         }
     }
 }
