@@ -63,7 +63,7 @@ impl List {
         };
         let expected = Expect::Answer(self.route.options.timeout);
         let reply = connection
-            .receive(expected, |message| message::reply(message))
+            .receive(expected, message::reply)
             .map_err(|broken| self.route.broken(broken))?
             .map_err(|problem| self.route.problem(problem))?;
         self.take_in(reply);

@@ -89,8 +89,7 @@ impl Route {
             };
             let sent = connection.send(request);
             let answer = Expect::Answer(self.options.timeout);
-            let received =
-                sent.and_then(|()| connection.receive(answer, |message| message::reply(message)));
+            let received = sent.and_then(|()| connection.receive(answer, message::reply));
             let broken = match received {
                 Ok(Ok(reply)) => return Ok((connection, Ok(reply))),
                 Ok(Err(Problem::Refused(error))) => return Ok((connection, Err(error))),

@@ -42,7 +42,7 @@ pub(super) fn wait(
         let expected = Expect::Event(left.map(|left| left + route.options.timeout));
         let received = connection
             .send(&request)
-            .and_then(|()| connection.receive(expected, |message| reply::<Wait_Reply>(message)));
+            .and_then(|()| connection.receive(expected, reply::<Wait_Reply>));
         match received {
             Ok(Ok(reply)) => {
                 *idle = Some(connection);

@@ -126,10 +126,7 @@ impl Watch {
     pub fn try_next(&mut self) -> Option<Result<Event, Error>> {
         self.guarded(|watch| {
             while watch.state.events.is_empty() {
-                match watch
-                    .connection
-                    .try_receive(|message| message::reply(message))
-                {
+                match watch.connection.try_receive(message::reply) {
                     Ok(None) => break,
                     Ok(Some(reply)) => watch.heard(Ok(reply))?,
                     Err(broken) => watch.heard(Err(broken))?,
@@ -192,9 +189,7 @@ impl Watch {
 
     /// Waits for the next reply.
     fn receive(&mut self) -> Result<(), Error> {
-        let reply = self
-            .connection
-            .receive(Expect::Event(None), |message| message::reply(message));
+        let reply = self.connection.receive(Expect::Event(None), message::reply);
         self.heard(reply)
     }
 
@@ -234,7 +229,7 @@ impl Watch {
             let expected = Expect::Answer(self.route.options.timeout);
             let reply = self.connection.send(&request).and_then(|()| {
                 self.connection
-                    .receive(expected, |message| message::reply::<WireReply>(message))
+                    .receive(expected, message::reply::<WireReply>)
             });
             match reply {
                 Ok(Ok(reply)) if reply.continues => return self.take_in(reply),
