@@ -42,26 +42,22 @@ pub(super) fn span(duration: Duration) -> String {
 
 /// Reads a span of time in systemd's syntax: numbers with units, `1h 30min` or `2.5s`, which add
 /// up; a number without a unit is seconds. What is smaller than 1 µs is cut off.
-pub(super) fn parse_span(words: &str) -> Result<Duration, String> {
+pub(super) fn parse_span(words: &str) -> Result<Duration, &'static str> {
+    sum_of_spans(words).ok_or("a time is such as 30s, 5min, 1h 30min or 500ms")
+}
+
+fn sum_of_spans(words: &str) -> Option<Duration> {
     let mut rest = words.trim();
     let mut sum = Duration::ZERO;
-    if rest.is_empty() {
-        return Err("a time such as 30s, 5min or 1h 30min is needed".to_owned());
-    }
-    while !rest.is_empty() {
+    loop {
         let (number, after) = split(rest, |char| char.is_ascii_digit() || char == '.');
         let (unit, after) = split(after.trim_start(), char::is_alphabetic);
-        let span = of_unit(
-            number,
-            microseconds(unit).ok_or(format!("no unit is '{unit}'"))?,
-        );
-        sum = span.and_then(|span| sum.checked_add(span)).ok_or(format!(
-            "'{number}' is no number of {unit}",
-            unit = if unit.is_empty() { "seconds" } else { unit }
-        ))?;
+        sum = sum.checked_add(of_unit(number, microseconds(unit)?)?)?;
         rest = after.trim_start();
+        if rest.is_empty() {
+            return Some(sum);
+        }
     }
-    Ok(sum)
 }
 
 /// The characters that begin a text and are of a kind, and the others.
