@@ -54,6 +54,7 @@ pub(crate) fn user() -> Result<Address, NoUserAddress> {
 }
 
 /// Whether the user's own service has a socket, so that it may be worth a try.
+#[cfg(feature = "command")]
 pub(crate) fn is_user_there() -> bool {
     user().is_ok_and(|address| address.path().is_some_and(|path| path.exists()))
 }

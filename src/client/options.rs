@@ -55,9 +55,9 @@ impl Options {
 
     /// Sleeps at once while waiting for an answer.
     ///
-    /// Otherwise, if the thread may run on more than one CPU, it asks the kernel for up to 50 µs
-    /// before it sleeps. That makes a call many times faster, since most of its time is spent on
-    /// waking up, and costs these µs of CPU time. It is left out by itself where it does not help.
+    /// Otherwise, if there is more than one CPU, it asks the kernel for up to 50 µs before it
+    /// sleeps. That makes a call several times faster, since most of its time is spent on waking
+    /// up, and costs these µs of CPU time. It is left out by itself where it does not help.
     pub fn without_spinning(self) -> Options {
         Options {
             spin: false,

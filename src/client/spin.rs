@@ -2,14 +2,22 @@
 //!
 //! Going to sleep and being woken again costs more than an answer does, if service and caller run
 //! on two CPUs. So the caller asks for some µs whether the answer is there. Where the answer takes
-//! longer, because the service shares the CPU, is busy or not running yet, that is time wasted:
-//! after each miss it is left out for a while, which doubles with each further one.
+//! longer, because the service waits for the same CPU, is busy or not running yet, that is time
+//! wasted: if misses are not rare it is left out for a while, which doubles until they are.
 
 use std::time::Duration;
 
+use rustix::process::Pid;
+use rustix::thread::sched_getaffinity;
+
 /// How long to ask before sleeping: an answer from another CPU takes a tenth of it if that is
-/// awake, and about all of it if it sleeps.
+/// awake, and most of it if it sleeps.
 pub(super) const WINDOW: Duration = Duration::from_micros(50);
+/// How many hits make up for a miss. On one CPU a hit saves about this part of a window, when the
+/// service was run before the caller asked; on two it saves more.
+const HITS_PER_MISS: u32 = 32;
+/// The most misses that hits can make up for in advance, and what there is to begin with.
+const CREDIT_MAX: u32 = 4 * HITS_PER_MISS;
 /// The longest while in which it is left out, in calls: missing once in so many costs 0.05 µs a
 /// call.
 const PAUSE_MAX: u32 = 1024;
@@ -19,24 +27,25 @@ const PAUSE_MAX: u32 = 1024;
 pub(super) enum Spin {
     /// It cannot help here, or is not wanted.
     Never,
-    Adaptive {
-        /// How many calls do without it from now on.
-        pause: u32,
-        /// How long the next pause is.
-        next_pause: u32,
-    },
+    Adaptive(Experience),
+}
+
+#[derive(Debug)]
+pub(super) struct Experience {
+    /// How many hits there were more than were needed to make up for the misses.
+    credit: u32,
+    /// How many calls do without it from now on.
+    pause: u32,
+    /// How long the next pause is.
+    next_pause: u32,
 }
 
 impl Spin {
     /// As long as there is no experience, it is tried.
     pub(super) fn new(is_wanted: bool) -> Spin {
-        if is_wanted && has_other_cpus() {
-            Spin::Adaptive {
-                pause: 0,
-                next_pause: 1,
-            }
-        } else {
-            Spin::Never
+        match is_wanted && is_there_another_cpu() {
+            true => Spin::Adaptive(Experience::default()),
+            false => Spin::Never,
         }
     }
 
@@ -44,76 +53,139 @@ impl Spin {
     pub(super) fn is_due(&mut self) -> bool {
         match self {
             Spin::Never => false,
-            Spin::Adaptive { pause: 0, .. } => true,
-            Spin::Adaptive { pause, .. } => {
-                *pause -= 1;
-                false
-            }
+            Spin::Adaptive(experience) => experience.is_due(),
         }
     }
 
     /// The answer came in time.
     pub(super) fn has_hit(&mut self) {
-        if let Spin::Adaptive { next_pause, .. } = self {
-            *next_pause = 1;
+        if let Spin::Adaptive(experience) = self {
+            experience.has_hit();
         }
     }
 
     /// The answer did not come in time.
     pub(super) fn has_missed(&mut self) {
-        if let Spin::Adaptive { pause, next_pause } = self {
-            *pause = *next_pause;
-            *next_pause = (*next_pause * 2).min(PAUSE_MAX);
+        if let Spin::Adaptive(experience) = self {
+            experience.has_missed();
         }
     }
 }
 
-/// Whether the service can run while this thread does not sleep.
-fn has_other_cpus() -> bool {
-    rustix::thread::sched_getaffinity(None).is_ok_and(|cpus| cpus.count() > 1)
+impl Default for Experience {
+    fn default() -> Experience {
+        Experience {
+            credit: CREDIT_MAX,
+            pause: 0,
+            next_pause: 1,
+        }
+    }
+}
+
+impl Experience {
+    fn is_due(&mut self) -> bool {
+        let is_due = self.pause == 0;
+        self.pause = self.pause.saturating_sub(1);
+        is_due
+    }
+
+    fn has_hit(&mut self) {
+        self.credit += 1;
+        if self.credit >= CREDIT_MAX {
+            self.credit = CREDIT_MAX;
+            self.next_pause = 1;
+        }
+    }
+
+    fn has_missed(&mut self) {
+        match self.credit.checked_sub(HITS_PER_MISS) {
+            Some(rest) => self.credit = rest,
+            None => {
+                self.credit = 0;
+                self.pause = self.next_pause;
+                self.next_pause = (self.next_pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+/// Whether the service may run while this thread does not sleep. If this one is bound to a CPU, the
+/// service need not be bound to the same: then it counts what the first process may run on, which
+/// hardly anybody binds.
+fn is_there_another_cpu() -> bool {
+    [None, Some(Pid::INIT)]
+        .into_iter()
+        .any(|process| sched_getaffinity(process).is_ok_and(|cpus| cpus.count() > 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fresh() -> Spin {
-        Spin::Adaptive {
-            pause: 0,
-            next_pause: 1,
-        }
-    }
-
     /// How many calls until it is due again.
-    fn pause(spin: &mut Spin) -> u32 {
-        (0..).find(|_| spin.is_due()).unwrap()
+    fn pause(experience: &mut Experience) -> u32 {
+        (0..).find(|_| experience.is_due()).unwrap()
     }
 
     #[test]
-    fn each_miss_doubles_the_pause_up_to_a_limit() {
-        let mut spin = fresh();
+    fn after_some_misses_each_doubles_the_pause_up_to_a_limit() {
+        let mut experience = Experience::default();
         let mut pauses = Vec::new();
-        for _ in 0..13 {
-            pauses.push(pause(&mut spin));
-            spin.has_missed();
+        for _ in 0..17 {
+            pauses.push(pause(&mut experience));
+            experience.has_missed();
         }
         assert_eq!(
             pauses,
-            [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024]
+            [
+                0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024
+            ]
         );
     }
 
     #[test]
-    fn a_hit_makes_up_for_all_misses() {
-        let mut spin = fresh();
-        for _ in 0..5 {
-            spin.has_missed();
+    fn rare_misses_do_no_harm() {
+        let mut experience = Experience::default();
+        for call in 1..10_000 {
+            assert!(experience.is_due());
+            match call % (HITS_PER_MISS + 1) {
+                0 => experience.has_missed(),
+                _ => experience.has_hit(),
+            }
         }
-        pause(&mut spin);
-        spin.has_hit();
-        assert_eq!(pause(&mut spin), 0);
-        spin.has_missed();
-        assert_eq!(pause(&mut spin), 1);
+    }
+
+    #[test]
+    fn misses_that_are_not_rare_make_it_rare() {
+        let mut experience = Experience::default();
+        let mut spins = 0;
+        for _ in 0..100_000 {
+            if experience.is_due() {
+                spins += 1;
+                match spins % 16 {
+                    0 => experience.has_missed(),
+                    _ => experience.has_hit(),
+                }
+            }
+        }
+        assert!(spins < 10_000, "{spins}");
+    }
+
+    #[test]
+    fn enough_hits_make_up_for_everything() {
+        let mut experience = Experience::default();
+        for _ in 0..100 {
+            experience.has_missed();
+        }
+        assert_eq!(pause(&mut experience), PAUSE_MAX);
+        for _ in 0..CREDIT_MAX {
+            experience.has_hit();
+        }
+        for _ in 0..5 {
+            assert_eq!(pause(&mut experience), 0);
+            experience.has_missed();
+        }
+        assert_eq!(pause(&mut experience), 1);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Address {
     }
 
     /// The file of the socket; an abstract name has none.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    pub fn path(&self) -> Option<&Path> {
         let path = Path::new(&self.0);
         path.has_root().then_some(path)
     }
