@@ -1,5 +1,19 @@
 //! Global variables for every process on a Linux machine.
 //!
+//! ```
+//! # let address = globstash::daemon::example::start();
+//! # unsafe { std::env::set_var("GLOBSTASH_ADDRESS", address) };
+//! use globstash::Client;
+//!
+//! let mut client = Client::connect()?;
+//! client.set("player/volume", "0.5")?;
+//! assert_eq!(client.get("player/volume")?, Some("0.5".into()));
+//! # Ok::<(), globstash::Error>(())
+//! ```
+//!
+//! A program that only talks to the service needs neither the service nor the command in it:
+//! `default-features = false`. Begin with [`Client`].
+//!
 //! # The house
 //!
 //! One package: this library and two thin binaries, `globstash` (the command) and `globstashd`
