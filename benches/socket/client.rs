@@ -8,7 +8,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-use crate::rounds::quantile;
+use crate::rounds::{quantile, typical};
 use crate::script::{KEYS, Listener, Script};
 use crate::server::{PATIENCE, Server};
 
@@ -29,7 +29,7 @@ impl Serial {
         Ok(Self { socket, next: 0 })
     }
 
-    /// Asks for as long as `slice`; returns the median time of a round trip, in µs.
+    /// Asks for as long as `slice`; returns the typical time of a round trip, in µs.
     pub fn run(&mut self, script: &Script, slice: Duration) -> io::Result<f64> {
         let mut trips: Vec<u32> = Vec::with_capacity(1 << 16);
         let mut buffer = vec![0; BUFFER];
@@ -50,7 +50,7 @@ impl Serial {
             trips.push(nanoseconds(now - last));
             last = now;
         }
-        Ok(f64::from(quantile(&mut trips, 0.5)) / 1e3)
+        Ok(typical(trips) / 1e3)
     }
 }
 
@@ -81,17 +81,22 @@ pub struct Reading {
 }
 
 impl Fleet {
-    /// Connects `size` times. Each connection will begin with another variable.
+    /// Connects `size` times.
     pub fn connect(
         server: &Server,
         script: &Script,
         size: usize,
         depth: usize,
     ) -> io::Result<Self> {
+        let sockets = (0..size).map(|_| server.connect());
+        Self::of(sockets.collect::<io::Result<_>>()?, script, depth)
+    }
+
+    /// A fleet of these connections, each of which will begin with another variable.
+    pub fn of(sockets: Vec<UnixStream>, script: &Script, depth: usize) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let mut members = Vec::with_capacity(size);
-        for number in 0..size {
-            let socket = server.connect()?;
+        let mut members = Vec::with_capacity(sockets.len());
+        for (number, socket) in sockets.into_iter().enumerate() {
             let data = EventData::new_u64(number as u64);
             epoll::add(&epoll, &socket, data, EventFlags::IN)?;
             // A prime step: neighbours ask for different variables all the time.

@@ -4,12 +4,13 @@
 //!
 //! Every figure is a ratio to something measured in the same minutes on the same machine: rounds
 //! of all cases are interleaved, the first round is not counted, and what is told is the median of
-//! the rounds' medians with the smallest and the largest. `benches/README.md` explains the rows.
+//! the rounds with the smallest and the largest. `benches/README.md` explains the rows.
 //!
 //! Servers are child processes in a temporary directory that end with this one. The exit status is
 //! 1 if a row could not be run, and never depends on a time.
 
 mod client;
+mod guise;
 mod peer;
 mod place;
 mod report;
@@ -19,9 +20,12 @@ mod script;
 mod server;
 mod subject;
 
+use std::cell::Cell;
 use std::env;
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,8 +36,8 @@ use report::Judgement;
 pub struct Bench {
     /// Only see that everything runs: the figures mean little.
     pub quick: bool,
-    /// Sockets go here.
-    pub directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
+    addresses: Cell<u32>,
     /// The service to measure.
     pub globstashd: PathBuf,
     /// The command to measure.
@@ -41,6 +45,13 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// A place for a socket, never the same twice.
+    pub fn address(&self) -> PathBuf {
+        let number = self.addresses.get();
+        self.addresses.set(number + 1);
+        self.directory.path().join(number.to_string())
+    }
+
     /// How many rounds are counted.
     pub fn rounds(&self) -> usize {
         if self.quick { 1 } else { 9 }
@@ -82,7 +93,12 @@ fn run(arguments: &[OsString]) -> io::Result<ExitCode> {
     let selected = select(&arguments)?;
     let bench = Bench {
         quick: arguments.iter().any(|argument| argument == "--quick"),
-        directory: tempfile::Builder::new().prefix("globstash-").tempdir()?,
+        // Other users may connect, see `guise`.
+        directory: tempfile::Builder::new()
+            .prefix("globstash-")
+            .permissions(Permissions::from_mode(0o711))
+            .tempdir()?,
+        addresses: Cell::new(0),
         globstashd: program("GLOBSTASHD", env!("CARGO_BIN_EXE_globstashd")),
         globstash: program("GLOBSTASH", env!("CARGO_BIN_EXE_globstash")),
     };

@@ -6,8 +6,10 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -26,21 +28,30 @@ pub const CHILD: &str = "--child";
 /// How long a server may take to answer; as long as no machine needs, however busy.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How much is told of what a server said before it ended, in bytes.
+const LOG_MAX: usize = 4 << 10;
+
 /// A child process, killed with its owner.
-pub struct Process(Child);
+pub struct Process {
+    child: Child,
+    /// What it says, which is of interest only if it fails.
+    log: File,
+}
 
 impl Process {
     /// Starts a child that does what `what` says.
     pub fn start(what: &[OsString], input: Stdio, output: Stdio) -> io::Result<Self> {
+        let log = tempfile::tempfile()?;
         let child = Command::new(env::current_exe()?)
             .arg(CHILD)
             .args(what)
             .stdin(input)
             .stdout(output)
+            .stderr(log.try_clone()?)
             .env_remove("NOTIFY_SOCKET")
             .env_remove("WATCHDOG_USEC")
             .spawn()?;
-        Ok(Self(child))
+        Ok(Self { child, log })
     }
 
     /// Starts a child that becomes `command` when somebody connects to `listener`; returns as soon
@@ -48,21 +59,32 @@ impl Process {
     pub fn activate(command: &[OsString], listener: UnixListener) -> io::Result<Self> {
         let what = [&["activate".into()], command].concat();
         let mut process = Self::start(&what, OwnedFd::from(listener).into(), Stdio::piped())?;
-        let output = process.0.stdout.as_mut().expect("we asked for a pipe");
+        let output = process.child.stdout.as_mut().expect("we asked for a pipe");
         output.read_exact(&mut [0])?;
         Ok(process)
     }
 
     pub fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
+    }
+
+    /// An error if it has ended.
+    fn must_run(&mut self) -> io::Result<()> {
+        let Some(status) = self.child.try_wait()? else {
+            return Ok(());
+        };
+        let mut log = vec![0; LOG_MAX];
+        let length = self.log.read_at(&mut log, 0)?;
+        let log = String::from_utf8_lossy(&log[..length]);
+        Err(io::Error::other(format!("{status}: {}", log.trim_end())))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         // Both fail only if it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -100,11 +122,7 @@ impl Server {
         };
         let start = Instant::now();
         while UnixStream::connect(address).is_err() {
-            if let Some(status) = server.process.0.try_wait()? {
-                let program = Path::new(command.get(1).unwrap_or(&command[0]));
-                let program = program.display();
-                return Err(io::Error::other(format!("{program} ended: {status}")));
-            }
+            server.process.must_run()?;
             if start.elapsed() > PATIENCE {
                 let address = address.display();
                 return Err(io::Error::other(format!("nobody answers at {address}")));

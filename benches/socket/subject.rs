@@ -43,9 +43,7 @@ impl Kind {
     }
 
     fn start(self, bench: &Bench) -> io::Result<Server> {
-        let address = bench.directory.path().join(format!("{self:?}"));
-        // What a row before us left.
-        let _ = std::fs::remove_file(&address);
+        let address = bench.address();
         match self {
             Self::Globstashd => Server::globstashd(bench, &address),
             Self::Redis => Server::redis(&address),

@@ -34,8 +34,7 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Judgement>> {
 
 /// From connecting to the answer, in ms.
 fn first_call(bench: &Bench) -> io::Result<f64> {
-    let address = bench.directory.path().join("cold");
-    let _ = std::fs::remove_file(&address);
+    let address = bench.address();
     let listener = UnixListener::bind(&address)?;
     let _service = Process::activate(&[bench.globstashd.clone().into()], listener)?;
 

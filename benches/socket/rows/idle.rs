@@ -15,8 +15,7 @@ use crate::server::Server;
 const CONNECTIONS: usize = 1_000;
 
 pub fn run(bench: &Bench) -> io::Result<Vec<Judgement>> {
-    let address = bench.directory.path().join("idle");
-    let server = Server::globstashd(bench, &address)?;
+    let server = Server::globstashd(bench, &bench.address())?;
     let first = call(&server, 0)?;
     let resident = resident(server.id())?;
 
