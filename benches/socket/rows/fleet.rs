@@ -58,34 +58,30 @@ pub fn pipelined(bench: &Bench) -> io::Result<Vec<Judgement>> {
 }
 
 pub fn thousand(bench: &Bench) -> io::Result<Vec<Judgement>> {
-    // The last is there for the fleet of few: a user may not have more connections to one service.
     let kinds = [
         Kind::Globstashd,
         Kind::Echo,
         Kind::Serde,
         Kind::Handle,
         Kind::Redis,
-        Kind::Globstashd,
     ];
-    let subjects = Subject::start_all(bench, &kinds)?;
-    let script = |number: usize| subjects[number].script(Operation::Get);
-    let last = subjects.len() - 1;
-    let mut fleets = connect(&subjects[..last], Operation::Get, VERY_MANY, 1)?;
-    fleets.push(Fleet::connect(
-        &subjects[last].server,
-        script(last),
-        MANY,
-        1,
-    )?);
+    let mut subjects = Subject::start_all(bench, &kinds)?;
+    let many = subjects.len();
+    // The fleets of few have servers of their own: a user may not have more connections to one.
+    subjects.extend(Subject::start_all(bench, &kinds[..2])?);
+    let mut fleets = connect(&subjects[..many], Operation::Get, VERY_MANY, 1)?;
+    fleets.extend(connect(&subjects[many..], Operation::Get, MANY, 1)?);
     let readings = interleave(bench.rounds(), fleets.len(), |number| {
-        fleets[number].run(script(number), bench.slice())
+        fleets[number].run(subjects[number].script(Operation::Get), bench.slice())
     })?;
     drop(fleets);
-    let title = format!("Get, {VERY_MANY} × 1");
-    let rates = print(&title, &subjects[..last], &readings[..last]);
-    let few = Samples::of(&readings[last], |reading| reading.rate / 1e3);
-    let own = rates[0].over(&few).median();
+    let title = |size| format!("Get, {size} × 1");
+    let rates = print(&title(VERY_MANY), &subjects[..many], &readings[..many]);
+    let few = print(&title(MANY), &subjects[many..], &readings[many..]);
+    let own = rates[0].over(&few[0]).median();
+    let floor = rates[1].over(&few[1]).median();
     let p99 = Samples::of(&readings[0], |reading| reading.p99).median();
+    println!("\nwith {VERY_MANY}, of the rate with {MANY}: {own:.2}; the echo: {floor:.2}");
 
     let what = format!("{VERY_MANY} × 1 Get");
     let mut judgements = vec![
@@ -94,7 +90,7 @@ pub fn thousand(bench: &Bench) -> io::Result<Vec<Judgement>> {
             .goal(Bound::AtLeast(0.95)),
     ];
     if guise::is_possible() {
-        let answered = crowd(bench, &subjects[last])?;
+        let answered = crowd(bench, &subjects[many])?;
         let what = format!("{CROWD} × 1 Get, connections answered");
         let all = Bound::AtLeast(CROWD as f64);
         judgements.push(Judgement::new(what, answered, "").goal(all));
