@@ -6,6 +6,8 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 
@@ -134,13 +136,21 @@ fn records_hold_any_bytes() {
 fn a_watch_ends_when_nobody_reads_it_also_if_nothing_changes() {
     let daemon = Daemon::start();
     set(&daemon, "k", "1");
-    let mut watch = Running::start(&daemon, &["watch"]);
-    assert_eq!(watch.line(), "k=1");
-    let (reader, writer) = std::io::pipe().unwrap();
-    watch.lines = BufReader::new(ChildStdout::from(rustix::fd::OwnedFd::from(reader)));
-    drop(writer);
-    let (status, said) = watch.end();
-    assert_eq!((status.code(), &*said), (Some(0), ""));
+    let (pipe, into_pipe) = std::io::pipe().unwrap();
+    let (socket, into_socket) = UnixStream::pair().unwrap();
+    let ends: [(Box<dyn Read>, Stdio); 2] = [
+        (Box::new(pipe), into_pipe.into()),
+        (Box::new(socket), OwnedFd::from(into_socket).into()),
+    ];
+    for (reader, stdout) in ends {
+        let mut watch = daemon.command(["watch"]).stdout(stdout).spawn().unwrap();
+        let mut reader = BufReader::new(reader);
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line, "k=1\n");
+        drop(reader);
+        assert_eq!(watch.wait().unwrap().code(), Some(0));
+    }
 }
 
 #[test]

@@ -91,7 +91,9 @@ impl Output {
             PollFd::new(&source, PollFlags::IN),
         ];
         retry_on_intr(|| poll(&mut both, None)).map_err(|errno| Failure::Output(errno.into()))?;
-        Ok(!both[0].revents().contains(PollFlags::ERR))
+        // A pipe has an error then, a socket or terminal has been hung up.
+        let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+        Ok(!both[0].revents().intersects(gone))
     }
 }
 
