@@ -37,6 +37,7 @@ pub mod loopback;
 mod options;
 mod parameters;
 mod poller;
+mod queue;
 mod server;
 mod service;
 mod stdio;

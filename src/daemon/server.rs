@@ -6,7 +6,6 @@
 //!
 //! Knows descriptors, readiness and deadlines, not a single key.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use super::accounts::{Accounts, Excess};
 use super::connection::Connection;
 use super::log::Sparingly;
 use super::poller::{Deadlines, EventFlags, Poller};
+use super::queue::Queue;
 use super::service::Service;
 use super::table::{Table, Token};
 use super::watches::Delivery;
@@ -84,7 +84,7 @@ pub(crate) struct Server {
     service: Service,
     deadlines: Deadlines<Due>,
     /// Connections with work that need not wait for their peers.
-    queue: VecDeque<Token>,
+    queue: Queue,
     /// How many connections are there only to be told that they are too many.
     refused: usize,
     accept_paused: bool,
@@ -123,7 +123,7 @@ impl Server {
             accounts: Accounts::default(),
             service,
             deadlines: Deadlines::default(),
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             refused: 0,
             accept_paused: false,
             watchdog: manager::watchdog_interval(),
@@ -229,12 +229,13 @@ impl Server {
                 Err(Errno::AGAIN) => break,
                 // The peer gave up before its turn came.
                 Err(Errno::CONNABORTED | Errno::INTR) => {}
-                Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                // Descriptors or memory have run out, or a security module says no: nothing that
+                // the variables have to be lost for.
+                Err(error) => {
                     self.log
                         .warn(|| log::warn!("cannot accept connections for a moment: {error}"));
                     return self.pause_accepting();
                 }
-                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -335,7 +336,7 @@ impl Server {
 
     /// Goes on with one call that takes longer, and lets the others have their turn.
     fn go_on(&mut self) {
-        let Some(token) = self.queue.pop_front() else {
+        let Some(token) = self.queue.pop() else {
             return;
         };
         let Some(connection) = self.connections.get_mut(token) else {
@@ -359,7 +360,7 @@ impl Server {
         }
         if connection.can_go_on() && !connection.is_queued {
             connection.is_queued = true;
-            self.queue.push_back(token);
+            self.queue.push(connection.peer().uid, token);
         }
         let deadline = connection.deadline();
         if deadline != connection.noted {
