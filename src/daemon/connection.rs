@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     ended: bool,
     /// The peer takes nothing more.
     deaf: bool,
+    /// An answer could not be sent.
+    has_failed: bool,
     seat: Result<Seat, TooMany>,
     charge: Charge,
     /// What the poller was told last.
@@ -84,6 +86,7 @@ impl Connection {
             backlog: false,
             ended: false,
             deaf: false,
+            has_failed: false,
             seat,
             charge,
             interest: EventFlags::IN,
@@ -180,17 +183,9 @@ impl Connection {
         }
         let mut rest = reply;
         if self.output.len() == 0 {
-            match send(
-                &self.stream,
-                reply,
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            ) {
-                Ok(length) => rest = &reply[length..],
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(_) => {
-                    self.hang_up();
-                    return true;
-                }
+            match self.send(reply) {
+                Some(length) => rest = &reply[length..],
+                None => return false,
             }
         }
         self.output.bytes.extend_from_slice(rest);
@@ -215,21 +210,35 @@ impl Connection {
             self.output = Output::default();
         }
         if self.output.len() > 0 {
-            match send(
-                &self.stream,
-                self.output.rest(),
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            ) {
-                Ok(length) => self.output.sent += length,
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(_) => self.hang_up(),
+            let output = std::mem::take(&mut self.output);
+            let sent = self.send(output.rest());
+            self.output = output;
+            match sent {
+                Some(length) => self.output.sent += length,
+                None => self.output = Output::default(),
             }
         }
         self.output.settle(spare);
     }
 
-    /// The peer takes no more answers. What it asked for is done all the same, except to look up
-    /// what it will not hear.
+    /// Sends what the peer takes, and says how much that was; `None` if it will never take more.
+    fn send(&mut self, bytes: &[u8]) -> Option<usize> {
+        match send(
+            &self.stream,
+            bytes,
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+        ) {
+            Ok(length) => return Some(length),
+            Err(Errno::AGAIN | Errno::INTR) => return Some(0),
+            Err(Errno::PIPE | Errno::CONNRESET) => self.hang_up(),
+            // The kernel has no memory for the answer: who waits for it must not wait for ever.
+            Err(_) => self.has_failed = true,
+        }
+        None
+    }
+
+    /// The peer takes no more answers. What it asked for is done all the same; only what is being
+    /// looked up for it is not looked up any further.
     pub(crate) fn hang_up(&mut self) {
         self.deaf = true;
         self.output = Output::default();
@@ -257,11 +266,11 @@ impl Connection {
     /// Whether nothing is left to do for the peer.
     pub(crate) fn is_done(&self) -> bool {
         let is_idle = || !self.backlog && self.output.len() == 0;
-        self.ended
-            && self
-                .job
-                .as_ref()
-                .map_or_else(is_idle, Job::ends_with_caller)
+        let has_ended = || match &self.job {
+            Some(job) => job.ends_with_caller(),
+            None => is_idle(),
+        };
+        self.has_failed || self.ended && has_ended()
     }
 
     /// When something must happen, whatever the peer does: the rest of a message come, or a call

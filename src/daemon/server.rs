@@ -6,6 +6,8 @@
 //!
 //! Knows descriptors, readiness and deadlines, not a single key.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -31,8 +33,9 @@ const READ: usize = 64 << 10;
 const ACCEPT_MAX: usize = 64;
 /// How long nothing is accepted when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// Most connections that wait to be told that they are too many; others are closed at once.
-const REFUSED_MAX: usize = 64;
+/// Most connections of a user that wait to be told that they are too many; others are closed at
+/// once.
+const REFUSED_MAX: usize = 16;
 /// How long, when asked to stop, calls are still taken from those who have sent them already.
 const LAST_CALLS: Duration = Duration::from_millis(50);
 /// How long answers may take to go out then.
@@ -85,8 +88,8 @@ pub(crate) struct Server {
     deadlines: Deadlines<Due>,
     /// Connections with work that need not wait for their peers.
     queue: Queue,
-    /// How many connections are there only to be told that they are too many.
-    refused: usize,
+    /// How many connections are there only to be told that they are too many, of each user.
+    refused: HashMap<u32, usize>,
     accept_paused: bool,
     watchdog: Option<Duration>,
     state: State,
@@ -124,7 +127,7 @@ impl Server {
             service,
             deadlines: Deadlines::default(),
             queue: Queue::default(),
-            refused: 0,
+            refused: HashMap::new(),
             accept_paused: false,
             watchdog: manager::watchdog_interval(),
             state: State::Serving,
@@ -147,10 +150,11 @@ impl Server {
             self.log.warn(
                 || log::warn!(uid = peer.uid, pid = peer.pid; "too many connections: refusing one"),
             );
-            if self.refused == REFUSED_MAX {
+            let refused = self.refused.entry(peer.uid).or_default();
+            if *refused == REFUSED_MAX {
                 return Ok(());
             }
-            self.refused += 1;
+            *refused += 1;
         }
         let token = self.connections.insert(connection);
         let connection = self
@@ -393,7 +397,14 @@ impl Server {
         let Some(connection) = self.connections.remove(token) else {
             return;
         };
-        self.refused -= usize::from(connection.is_refused());
+        if connection.is_refused()
+            && let Entry::Occupied(mut refused) = self.refused.entry(connection.peer().uid)
+        {
+            *refused.get_mut() -= 1;
+            if *refused.get() == 0 {
+                refused.remove();
+            }
+        }
         if let Some(noted) = connection.noted {
             self.deadlines.cancel(noted, Due::Connection(token));
         }

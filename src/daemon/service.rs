@@ -96,6 +96,7 @@ impl Service {
         connections: u64,
         out: &mut Vec<u8>,
     ) -> Option<Job> {
+        self.store.rest();
         let start = out.len();
         let before = self.store.revision();
         let (more, oneway) = (request.more, request.oneway);

@@ -271,9 +271,13 @@ impl Store {
         walk.run(&self.map, budget, |entry| visit(Variable(entry)))
     }
 
-    /// Begins to gather the first `limit` keys that match.
-    pub(crate) fn collection(&mut self, patterns: Patterns, limit: usize) -> Collection {
+    /// Gives back what was kept for collections, when there are none any more.
+    pub(crate) fn rest(&mut self) {
         self.journal.rest();
+    }
+
+    /// Begins to gather the first `limit` keys that match.
+    pub(crate) fn collection(&self, patterns: Patterns, limit: usize) -> Collection {
         Collection::new(&self.journal, patterns, limit)
     }
 

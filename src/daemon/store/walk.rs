@@ -18,10 +18,10 @@ use crate::map::{Entry, Key, Map};
 /// How many steps one visit costs, beside those of the patterns. A step is a few nanoseconds.
 const VISIT: usize = 16;
 
-/// Most keys that are remembered as created while collections run, in all. More, and the
+/// Most bytes of keys that are remembered as created while collections run, in all. More, and the
 /// collections begin anew: that many new keys while one runs is no ordinary use. So few in tests
 /// that it happens there.
-const CREATED_MAX: usize = if cfg!(test) { 8 } else { 1 << 20 };
+const CREATED_MAX: usize = if cfg!(test) { 600 } else { 16 << 20 };
 
 /// What a gathered key takes in memory beside its bytes: a shared key's counters, its place in a
 /// set, and what the allocator adds.
@@ -143,6 +143,8 @@ fn text(key: &[u8]) -> &str {
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     keys: Vec<Key>,
+    /// What they take.
+    bytes: usize,
     /// How many times `keys` was emptied although a collection might have needed it.
     overflows: u64,
     /// A copy is held by every collection.
@@ -157,8 +159,9 @@ impl Journal {
 
     /// Notes that a key was created.
     pub(super) fn note(&mut self, key: &Key) {
-        if self.keys.len() == CREATED_MAX {
-            self.keys.clear();
+        self.bytes += key.len() + KEY_OVERHEAD;
+        if self.bytes > CREATED_MAX {
+            (self.keys, self.bytes) = (Vec::new(), key.len() + KEY_OVERHEAD);
             self.overflows += 1;
         }
         self.keys.push(Rc::clone(key));
@@ -167,7 +170,7 @@ impl Journal {
     /// Gives memory back when nobody reads.
     pub(super) fn rest(&mut self) {
         if !self.keys.is_empty() && !self.is_read() {
-            self.keys = Vec::new();
+            (self.keys, self.bytes) = (Vec::new(), 0);
         }
     }
 }
