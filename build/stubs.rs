@@ -189,7 +189,7 @@ fn methods<'i>(interface: &'i IDL<'i>) -> impl Iterator<Item = &'i Method<'i>> {
 
 fn rust_type(vtype: &VTypeExt) -> String {
     match vtype {
-        VTypeExt::Array(inner) => format!("Vec<{}>", rust_type(inner)),
+        VTypeExt::Array(inner) => format!("Items<{}>", rust_type(inner)),
         VTypeExt::Option(inner) => format!("Option<{}>", rust_type(inner)),
         VTypeExt::Plain(VType::Bool) => "bool".into(),
         VTypeExt::Plain(VType::Int) => "i64".into(),

@@ -48,24 +48,41 @@ impl Log for Logger {
         let mut fields = Fields::default();
         // Our own visitor never fails.
         let _ = record.key_values().visit(&mut fields);
-        let message = fields.append_to(record.args().to_string());
+        let message = printable(&fields.append_to(record.args().to_string()));
         // Whoever cannot be told that a log fails is not to be harmed by it either.
         match self {
             Logger::Journal => {
                 let _ = journal_send(priority, &message, fields.for_journal());
             }
             Logger::Stream { priorities } => {
-                let prefix = if *priorities {
-                    format!("<{}>", u8::from(priority))
-                } else {
-                    String::new()
+                let prefix = match priorities {
+                    true => format!("<{}>", u8::from(priority)),
+                    false => String::new(),
                 };
-                let _ = writeln!(std::io::stderr(), "{prefix}globstashd: {message}");
+                let mut text = String::new();
+                for (index, line) in message.lines().enumerate() {
+                    let name = if index == 0 { "globstashd: " } else { "" };
+                    let _ = writeln!(text, "{prefix}{name}{line}");
+                }
+                let _ = std::io::stderr().write_all(text.as_bytes());
             }
         }
     }
 
     fn flush(&self) {}
+}
+
+/// Control characters but the end of a line are escaped: what others chose must not drive a
+/// terminal.
+fn printable(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for character in message.chars() {
+        match character.is_control() && character != '\n' {
+            true => text.extend(character.escape_default()),
+            false => text.push(character),
+        }
+    }
+    text
 }
 
 fn priority(level: Level) -> Priority {

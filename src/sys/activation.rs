@@ -17,6 +17,9 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 /// sd-varlink's own clients call them.
 const NAME: &str = "varlink";
 
+/// Most sockets that are passed: as many as a process can have descriptors, by default.
+const SOCKETS_MAX: u64 = 1024;
+
 /// Names of sockets that nobody gave a name: systemd-socket-activate says `unknown`, and without
 /// `FileDescriptorName=` a socket has the name of its unit.
 const UNNAMED: [&str; 2] = ["unknown", "globstashd.socket"];
@@ -33,6 +36,15 @@ pub(crate) enum Socket {
 /// The sockets that were passed to this process. To be called once, before there are threads: it
 /// removes the variables from the environment, so that no child takes them for its own.
 pub(crate) fn passed_sockets() -> io::Result<Vec<Socket>> {
+    // What counts descriptors for us makes room for as many as it is told of.
+    let count = std::env::var("LISTEN_FDS")
+        .ok()
+        .and_then(|count| count.parse::<u64>().ok());
+    if count.is_some_and(|count| count > SOCKETS_MAX) {
+        return Err(io::Error::other(
+            "$LISTEN_FDS promises more sockets than a process can have",
+        ));
+    }
     let named = std::env::var_os("LISTEN_FDNAMES").is_some();
     let descriptors: Vec<(FileDescriptor, String)> = if named {
         receive_descriptors_with_names(true)

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
@@ -58,12 +59,23 @@ impl Bound {
 
 /// Locks the folder of `path`: no lock file is left behind.
 fn lock_folder(path: &Path) -> io::Result<OwnedFd> {
+    /// How often, and how long after one another, we try. Anybody who may read the folder may lock
+    /// it, and must not hold us up for ever.
+    const TRIES: u32 = 100;
+    const PAUSE: Duration = Duration::from_millis(10);
+
     let folder = path
         .parent()
         .expect("the path of an address is absolute and not '/'");
     let folder = open(folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    flock(&folder, FlockOperation::LockExclusive)?;
-    Ok(folder)
+    for _ in 0..TRIES {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
+            result => return result.map(|()| folder).map_err(io::Error::from),
+        }
+    }
+    let problem = "another program has locked the folder";
+    Err(io::Error::new(io::ErrorKind::TimedOut, problem))
 }
 
 fn in_use() -> io::Error {
@@ -157,6 +169,15 @@ mod tests {
         let second = Bound::at(&address, None).unwrap_err();
         assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
         UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_stays_locked_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, path) = address_in(&folder);
+        let _lock = lock_folder(&path).unwrap();
+        let refused = Bound::at(&address, None).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
 /// What a field is when its name does not occur.
 pub(crate) trait Parameter: Sized {
@@ -20,7 +21,7 @@ pub(crate) trait Parameter: Sized {
 impl Parameter for bool {}
 impl Parameter for i64 {}
 impl Parameter for Text<'_> {}
-impl<T> Parameter for Vec<T> {}
+impl<T> Parameter for Items<T> {}
 impl<T> Parameter for Option<T> {
     fn absent() -> Option<Self> {
         Some(None)
@@ -70,6 +71,49 @@ impl<'m> Deserialize<'m> for Text<'m> {
         }
 
         deserializer.deserialize_str(Reader)
+    }
+}
+
+/// Most items of an array. No method takes more, and who sends millions of them must be refused
+/// before they are kept.
+const ITEMS_MAX: usize = 4096;
+
+/// An array in a message.
+#[derive(Debug)]
+pub(crate) struct Items<T>(Vec<T>);
+
+impl<T> Deref for Items<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<'m, T: Deserialize<'m>> Deserialize<'m> for Items<T> {
+    fn deserialize<D: Deserializer<'m>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+
+        impl<'m, T: Deserialize<'m>> Visitor<'m> for Reader<T> {
+            type Value = Items<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'m>>(self, mut items: A) -> Result<Items<T>, A::Error> {
+                let mut kept = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    if kept.len() == ITEMS_MAX {
+                        return Err(A::Error::custom("too many items"));
+                    }
+                    kept.push(item);
+                }
+                Ok(Items(kept))
+            }
+        }
+
+        deserializer.deserialize_seq(Reader(PhantomData))
     }
 }
 
@@ -145,7 +189,7 @@ mod tests {
         key: Text<'m> = "key",
         count: i64 = "count",
         flag: Option<bool> = "flag",
-        names: Option<Vec<Text<'m>>> = "names",
+        names: Option<Items<Text<'m>>> = "names",
         inner: Option<Inner<'m>> = "inner",
     } }
 

@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::object::Text;
+use super::object::{Items, Text};
 
 /// An interface.
 pub(crate) struct Interface {
@@ -73,10 +73,9 @@ pub(crate) enum Kind {
 /// The first field in `object` (the text of a JSON object) that is not as `fields` says: missing,
 /// unknown, there twice, or of the wrong kind. Of a nested object, the outermost field is named.
 pub(crate) fn culprit(object: &str, fields: &[Field]) -> Option<String> {
-    let members = match serde_json::from_str::<Members<'_>>(object) {
-        Ok(Members(members)) => members,
+    let Some(members) = members(object) else {
         // Not to be reached with a whole message, which was parsed before.
-        Err(_) => return Some("parameters".to_owned()),
+        return Some("parameters".to_owned());
     };
     for (index, (name, value)) in members.iter().enumerate() {
         let twice = members[..index]
@@ -101,7 +100,7 @@ pub(crate) fn reply_flaw(
     outputs: &'static [Field],
     message: &str,
 ) -> Option<String> {
-    let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(message) else {
+    let Some(members) = members(message) else {
         return Some("no JSON object".to_owned());
     };
     let mut fields = Some(outputs);
@@ -137,7 +136,7 @@ impl Kind {
             Kind::Int => serde_json::from_str::<i64>(text).is_ok(),
             Kind::String => serde_json::from_str::<Text<'_>>(text).is_ok(),
             Kind::Nullable(inner) => text == "null" || inner.fits(value),
-            Kind::Array(inner) => serde_json::from_str::<Vec<&RawValue>>(text)
+            Kind::Array(inner) => serde_json::from_str::<Items<&RawValue>>(text)
                 .is_ok_and(|items| items.iter().all(|item| inner.fits(item))),
             Kind::Named(inner) => inner.fits(value),
             Kind::Struct(fields) => text.starts_with('{') && culprit(text, fields).is_none(),
@@ -148,36 +147,47 @@ impl Kind {
     }
 }
 
-/// The members of a JSON object, in order, not merged.
-struct Members<'m>(Vec<(Text<'m>, &'m RawValue)>);
+/// A member of a JSON object.
+type Member<'m> = (Text<'m>, &'m RawValue);
 
-impl<'m> serde::Deserialize<'m> for Members<'m> {
-    fn deserialize<D: Deserializer<'m>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
+/// More members than any object of ours has: what follows need not be looked at, for one of these
+/// is unknown or there twice.
+const ENOUGH: usize = 64;
 
-        impl<'m> Visitor<'m> for Reader {
-            type Value = Members<'m>;
+/// The members of a JSON object, in order, not merged, up to [`ENOUGH`]; `None` if it is none.
+fn members(object: &str) -> Option<Vec<Member<'_>>> {
+    let mut members = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_str(object);
+    let read = Members(&mut members).deserialize(&mut deserializer);
+    (read.is_ok() || members.len() == ENOUGH).then_some(members)
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+/// Takes in members until there are enough.
+struct Members<'a, 'm>(&'a mut Vec<Member<'m>>);
 
-            fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<Members<'m>, A::Error> {
-                /// More members than any object of ours has: what follows need not be kept, for
-                /// one of these is unknown or there twice.
-                const ENOUGH: usize = 64;
+impl<'m> DeserializeSeed<'m> for Members<'_, 'm> {
+    type Value = ();
 
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    if members.len() < ENOUGH {
-                        members.push(member);
-                    }
-                }
-                Ok(Members(members))
+    fn deserialize<D: Deserializer<'m>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'m> Visitor<'m> for Members<'_, 'm> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(member) = map.next_entry()? {
+            self.0.push(member);
+            if self.0.len() == ENOUGH {
+                return Err(A::Error::custom("enough"));
             }
         }
-
-        deserializer.deserialize_map(Reader)
+        Ok(())
     }
 }
 
