@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
 use super::accounts::{Accounts, Charge, Excess, Seat, TooMany};
 use super::jobs::Job;
@@ -26,6 +26,11 @@ const OUTPUT_HIGH: usize = 1 << 20;
 /// While its calls are not looked at, nothing is read when so many bytes of them wait. The rest
 /// waits in the kernel, and then in the peer.
 const INPUT_HIGH: usize = 64 << 10;
+
+/// Bytes of answers that the kernel keeps for a peer that does not take them; it counts its own
+/// expense and so doubles the number. They are charged to the service's control group, where the
+/// default (208 KiB) for all connections together would be more than the unit may have.
+const KERNEL_MAX: usize = 32 << 10;
 
 /// How long a peer may take for a message, from its first byte to its last.
 pub(crate) const MESSAGE_TIME: Duration = Duration::from_secs(30);
@@ -76,6 +81,7 @@ impl Connection {
     /// A new connection, which counts as its user's.
     pub(crate) fn new(stream: OwnedFd, accounts: &mut Accounts) -> io::Result<Self> {
         let peer = Peer::of(stream.as_fd())?;
+        sockopt::set_socket_send_buffer_size(&stream, KERNEL_MAX)?;
         let (seat, charge) = accounts.sit(peer.uid);
         Ok(Connection {
             stream,
