@@ -126,18 +126,19 @@ impl Map {
 
     /// Defines a variable or replaces its value.
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8], stamp: Stamp) -> Result<Revision, Full> {
-        let old = self.slots.get(key).map(|slot| slot.value.len() as u64);
+        let len = self.len();
+        let slot = self.slots.get_mut(key);
+        let old = slot.as_ref().map(|slot| slot.value.len() as u64);
         let new = value.len() as u64 + if old.is_none() { key.len() as u64 } else { 0 };
         let bytes = self.bytes - old.unwrap_or(0) + new;
         if bytes > self.limits.bytes && bytes > self.bytes {
             return Err(Full::Bytes);
         }
-        if old.is_none() && self.len() >= self.limits.variables {
+        if old.is_none() && len >= self.limits.variables {
             return Err(Full::Variables);
         }
-        let revision = self.next();
-        self.bytes = bytes;
-        match self.slots.get_mut(key) {
+        let revision = Revision(self.revision.0 + 1);
+        match slot {
             Some(slot) => {
                 (slot.revision, slot.stamp) = (revision, stamp);
                 match slot.value.len() == value.len() {
@@ -158,6 +159,7 @@ impl Map {
                 );
             }
         }
+        (self.revision, self.bytes) = (revision, bytes);
         Ok(revision)
     }
 
