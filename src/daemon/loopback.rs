@@ -1,4 +1,4 @@
-//! The service without a socket: a message in, its replies out. For benches and fuzzing.
+//! The service without a socket: bytes in, replies out. For benches and fuzzing.
 
 use std::io;
 
@@ -7,10 +7,18 @@ use super::store::Store;
 use super::table::Token;
 use crate::map::Limits;
 use crate::sys::peer::Peer;
+use crate::wire::frame::Framer;
 use crate::wire::request::Request;
 
-/// A service with no variables and nobody else connected.
-pub struct Loopback(Service);
+/// A service with no variables and one caller, who is answered in memory.
+pub struct Loopback {
+    service: Service,
+    input: Framer,
+}
+
+/// What came is no request, or too long for one.
+#[derive(Debug)]
+pub struct Refused;
 
 impl Loopback {
     /// A new instance with ordinary limits.
@@ -19,21 +27,24 @@ impl Loopback {
             variables: 1 << 20,
             bytes: 256 << 20,
         };
-        Ok(Loopback(Service::new(Store::new(limits)?)))
+        let service = Service::new(Store::new(limits)?);
+        let input = Framer::default();
+        Ok(Loopback { service, input })
     }
 
-    /// Answers a message, given without its NUL. False if it is no request.
-    pub fn answer(&mut self, message: &[u8], replies: &mut Vec<u8>) -> bool {
-        let Ok(request) = Request::parse(message) else {
-            return false;
-        };
-        let peer = Peer { uid: 0, pid: 1 };
-        let who = Token::from_u64(0);
-        let mut job = self.0.call(&request, peer, who, 1, replies);
-        while let Some(unfinished) = job.take_if(|job| !job.is_asleep) {
-            job = self.0.resume(unfinished, who, replies);
+    /// Takes what a peer sends and appends what it is answered, as a connection does.
+    pub fn answer(&mut self, bytes: &[u8], replies: &mut Vec<u8>) -> Result<(), Refused> {
+        let (peer, who) = (Peer { uid: 0, pid: 1 }, Token::from_u64(0));
+        self.input.push(bytes);
+        while let Some(message) = self.input.next().map_err(|_| Refused)? {
+            let request = Request::parse(message).map_err(|_| Refused)?;
+            let mut job = self.service.call(&request, peer, who, 1, replies);
+            while let Some(unfinished) = job.take_if(|job| !job.is_asleep) {
+                job = self.service.resume(unfinished, who, replies);
+            }
+            self.service.outbox().clear();
         }
-        self.0.outbox().clear();
-        true
+        self.input.rest();
+        Ok(())
     }
 }

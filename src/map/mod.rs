@@ -66,8 +66,21 @@ pub(crate) struct Map {
     limits: Limits,
 }
 
+/// What a variable was set from and to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Set {
+    /// Its key.
+    pub(crate) key: Key,
+    /// The revision it had before, if it was defined.
+    pub(crate) old: Option<Revision>,
+    /// The revision of the change.
+    pub(crate) revision: Revision,
+}
+
 #[derive(Debug)]
 struct Slot {
+    /// The same that the indices hold, so that it need not be looked up to be shared.
+    key: Key,
     value: Box<[u8]>,
     revision: Revision,
     stamp: Stamp,
@@ -125,7 +138,7 @@ impl Map {
     }
 
     /// Defines a variable or replaces its value.
-    pub(crate) fn set(&mut self, key: &[u8], value: &[u8], stamp: Stamp) -> Result<Revision, Full> {
+    pub(crate) fn set(&mut self, key: &[u8], value: &[u8], stamp: Stamp) -> Result<Set, Full> {
         let len = self.len();
         let slot = self.slots.get_mut(key);
         let old = slot.as_ref().map(|slot| slot.value.len() as u64);
@@ -138,29 +151,19 @@ impl Map {
             return Err(Full::Variables);
         }
         let revision = Revision(self.revision.0 + 1);
-        match slot {
-            Some(slot) => {
-                (slot.revision, slot.stamp) = (revision, stamp);
-                match slot.value.len() == value.len() {
-                    true => slot.value.copy_from_slice(value),
-                    false => slot.value = value.into(),
-                }
-            }
-            None => {
-                let key: Key = key.into();
-                self.order.insert(Rc::clone(&key));
-                self.slots.insert(
-                    key,
-                    Slot {
-                        value: value.into(),
-                        revision,
-                        stamp,
-                    },
-                );
-            }
-        }
         (self.revision, self.bytes) = (revision, bytes);
-        Ok(revision)
+        let Some(slot) = slot else {
+            let key = self.insert(key, value, stamp);
+            let old = None;
+            return Ok(Set { key, old, revision });
+        };
+        let (key, old) = (Rc::clone(&slot.key), Some(slot.revision));
+        (slot.revision, slot.stamp) = (revision, stamp);
+        match slot.value.len() == value.len() {
+            true => slot.value.copy_from_slice(value),
+            false => slot.value = value.into(),
+        }
+        Ok(Set { key, old, revision })
     }
 
     /// Deletes those of `keys` that are there, all with one revision. Returns how many there were,
@@ -180,6 +183,20 @@ impl Map {
             self.revision
         };
         (count, revision)
+    }
+
+    /// Puts in a variable that was not there, as of the present revision.
+    fn insert(&mut self, key: &[u8], value: &[u8], stamp: Stamp) -> Key {
+        let key: Key = key.into();
+        let slot = Slot {
+            key: Rc::clone(&key),
+            value: value.into(),
+            revision: self.revision,
+            stamp,
+        };
+        self.order.insert(Rc::clone(&key));
+        self.slots.insert(Rc::clone(&key), slot);
+        key
     }
 
     fn next(&mut self) -> Revision {
@@ -293,7 +310,7 @@ mod tests {
                 match step {
                     Step::Set(key, value, uid) => {
                         let stamp = Stamp { uid, ..Stamp::default() };
-                        let revision = map.set(&key, &value, stamp).map(|revision| revision.0);
+                        let revision = map.set(&key, &value, stamp).map(|set| set.revision.0);
                         prop_assert_eq!(revision, model.set(&key, &value, uid));
                     }
                     Step::Delete(keys) => {

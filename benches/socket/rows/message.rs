@@ -4,11 +4,12 @@ use std::hint::black_box;
 use std::io;
 use std::time::Duration;
 
+use globstash::daemon::loopback::Loopback;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::Bench;
 use crate::peer::{self, Borrowing};
-use crate::report::{Judgement, Line, table};
+use crate::report::{Bound, Judgement, Line, table};
 use crate::rounds::{Samples, interleave};
 use crate::script::{KEYS, Operation, Speech, get, key, set, value};
 use crate::subject::Kind;
@@ -23,21 +24,36 @@ struct Case {
 }
 
 pub fn run(bench: &Bench) -> io::Result<Vec<Judgement>> {
-    let mut cases = cases();
+    let mut cases = cases()?;
     for case in &mut cases {
         fill(case)?;
     }
-    measure(bench, &mut cases, Operation::Get)?;
+    let gets = measure(bench, &mut cases, Operation::Get)?;
     measure(bench, &mut cases, Operation::Set)?;
-    println!("\nthe service itself: the library has no door to it yet");
-    Ok(Vec::new())
+
+    let floor = gets[0].over(&gets[1]).median();
+    // The bounds in ns are those of a machine on which the floor is 145 ns.
+    let time = Judgement::new("a Get without a socket", gets[0].median(), " ns");
+    let ratio = Judgement::new("a Get without a socket, against bare serde", floor, " ×");
+    Ok(vec![
+        time.must(Bound::AtMost(250.0)).goal(Bound::AtMost(180.0)),
+        ratio.must(Bound::AtMost(1.72)).goal(Bound::AtMost(1.24)),
+    ])
 }
 
-/// The service comes first here, once the library has a door to it.
-fn cases() -> Vec<Case> {
+/// The service and its floor first.
+fn cases() -> io::Result<Vec<Case>> {
+    let mut loopback = Loopback::new()?;
     let mut borrowing = Borrowing::default();
     let service = peer::crate_service();
-    vec![
+    Ok(vec![
+        Case {
+            kind: Kind::Globstashd,
+            answer: Box::new(move |message, output| {
+                let answered = loopback.answer(message, output);
+                answered.expect("the bench calls what there is");
+            }),
+        },
         Case {
             kind: Kind::Serde,
             answer: Box::new(move |message, output| {
@@ -50,11 +66,11 @@ fn cases() -> Vec<Case> {
                 peer::handle(&service, message, output);
             }),
         },
-    ]
+    ])
 }
 
-/// Has each of the cases answer; prints the times, in ns.
-fn measure(bench: &Bench, cases: &mut [Case], operation: Operation) -> io::Result<()> {
+/// Has each of the cases answer; prints and returns the times, in ns.
+fn measure(bench: &Bench, cases: &mut [Case], operation: Operation) -> io::Result<Vec<Samples>> {
     let messages: Vec<Vec<u8>> = (0..KEYS)
         .map(|number| match operation {
             Operation::Get => get(Speech::Varlink, &key(operation, number)),
@@ -72,11 +88,11 @@ fn measure(bench: &Bench, cases: &mut [Case], operation: Operation) -> io::Resul
         .map(|(case, figure)| Line {
             name: case.kind.name().into(),
             figure: figure.clone(),
-            ratio: None,
+            ratio: (case.kind != Kind::Globstashd).then(|| samples[0].over(figure)),
         })
         .collect();
     table(operation.name(), "ns a message", &lines);
-    Ok(())
+    Ok(samples)
 }
 
 /// Stores all variables, and sees that they are answered.

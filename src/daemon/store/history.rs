@@ -71,14 +71,19 @@ impl History {
     }
 
     /// A variable was set; before, it was as of `old`.
-    pub(super) fn set(&mut self, key: &Key, old: Option<Revision>, new: Revision) {
-        match old {
+    pub(super) fn set(&mut self, key: Key, old: Option<Revision>, new: Revision) {
+        let place = match old {
             Some(old) => {
-                self.living.remove(&(old, Rc::clone(key)));
+                let place = (old, key);
+                self.living.remove(&place);
+                (new, place.1)
             }
-            None => self.dig_up(key),
-        }
-        self.living.insert((new, Rc::clone(key)));
+            None => {
+                self.dig_up(&key);
+                (new, key)
+            }
+        };
+        self.living.insert(place);
     }
 
     /// A variable that was as of `old` was deleted.
@@ -213,9 +218,9 @@ mod tests {
     #[test]
     fn each_variable_stands_at_its_last_change() {
         let mut history = History::default();
-        history.set(&key("a"), None, Revision(1));
-        history.set(&key("b"), None, Revision(2));
-        history.set(&key("a"), Some(Revision(1)), Revision(3));
+        history.set(key("a"), None, Revision(1));
+        history.set(key("b"), None, Revision(2));
+        history.set(key("a"), Some(Revision(1)), Revision(3));
         let all = [(2, "b".to_owned(), false), (3, "a".to_owned(), false)];
         assert_eq!(told(&history, (Revision(0), None)), all);
         assert_eq!(told(&history, (Revision(2), None)), all[1..]);
@@ -225,14 +230,14 @@ mod tests {
     #[test]
     fn a_tombstone_stands_among_the_living_until_its_key_lives_again() {
         let mut history = History::default();
-        history.set(&key("a"), None, Revision(1));
-        history.set(&key("b"), None, Revision(2));
+        history.set(key("a"), None, Revision(1));
+        history.set(key("b"), None, Revision(2));
         history.delete(&key("a"), Revision(1), Revision(3), tombstone(b"last"));
-        history.set(&key("c"), None, Revision(4));
+        history.set(key("c"), None, Revision(4));
         let expected = [(2, "b", false), (3, "a", true), (4, "c", false)];
         let expected = expected.map(|(revision, key, gone)| (revision, key.to_owned(), gone));
         assert_eq!(told(&history, (Revision(0), None)), expected);
-        history.set(&key("a"), None, Revision(5));
+        history.set(key("a"), None, Revision(5));
         assert_eq!(
             told(&history, (Revision(4), None)),
             [(5, "a".to_owned(), false)]
@@ -244,7 +249,7 @@ mod tests {
     fn a_walk_can_stop_within_a_revision() {
         let mut history = History::default();
         for (name, revision) in [("a", 1), ("b", 2)] {
-            history.set(&key(name), None, Revision(revision));
+            history.set(key(name), None, Revision(revision));
         }
         history.delete(&key("a"), Revision(1), Revision(3), tombstone(b""));
         history.delete(&key("b"), Revision(2), Revision(3), tombstone(b""));
@@ -260,7 +265,7 @@ mod tests {
         let mut revision = 0;
         for n in 0..10_000 {
             let name = key(&format!("key-{n}"));
-            history.set(&name, None, Revision(revision + 1));
+            history.set(name.clone(), None, Revision(revision + 1));
             history.delete(
                 &name,
                 Revision(revision + 1),

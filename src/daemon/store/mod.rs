@@ -26,7 +26,7 @@ pub(crate) use self::key::{KEY_MAX, KeyFlaw};
 use self::pattern::Patterns;
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk};
-use crate::map::{Entry, Full, Key, Limits, Map, Revision, Stamp};
+use crate::map::{Entry, Full, Key, Limits, Map, Revision, Set, Stamp};
 use crate::wire::text::{Flaw, flaw, is_text};
 
 /// Longest value, in bytes.
@@ -163,27 +163,25 @@ impl Store {
         condition: &Condition<'_>,
         writer: Writer,
     ) -> Result<Revision, Refusal> {
-        let before = self.get(key)?;
+        key::check(key).map_err(Refusal::Key)?;
         if value.bytes.len() > VALUE_MAX {
             return Err(Refusal::ValueTooLarge(value.bytes.len()));
         }
-        condition.check(before)?;
-        let old = before.map(|variable| variable.revision());
+        if condition.asks() {
+            condition.check(self.get(key)?)?;
+        }
         let stamp = Stamp {
             time: now(),
             uid: writer.uid,
             pid: writer.pid,
             kind: value.kind,
         };
-        let revision = self
-            .map
-            .set(key.as_bytes(), &value.bytes, stamp)
-            .map_err(Refusal::Full)?;
-        let entry = self.map.get(key.as_bytes()).expect("it was set");
-        self.history.set(entry.key(), old, revision);
+        let set = self.map.set(key.as_bytes(), &value.bytes, stamp);
+        let Set { key, old, revision } = set.map_err(Refusal::Full)?;
         if old.is_none() && self.journal.is_read() {
-            self.journal.note(entry.key());
+            self.journal.note(&key);
         }
+        self.history.set(key, old, revision);
         Ok(revision)
     }
 
@@ -341,6 +339,11 @@ impl Condition<'_> {
             revision: self.revision,
             value: self.value.map(own),
         }
+    }
+
+    /// Whether anything is asked at all.
+    fn asks(&self) -> bool {
+        self.defined.is_some() || self.revision.is_some() || self.value.is_some()
     }
 
     /// Whether a variable is as it must be.
