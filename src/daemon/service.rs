@@ -130,7 +130,10 @@ impl Service {
         let start = out.len();
         let before = self.store.revision();
         job.is_asleep = match job.work {
-            Work::Watch(_) => self.watches.catch_up(who, &self.store, out),
+            Work::Watch(_) => {
+                self.store.sort_history();
+                self.watches.catch_up(who, &self.store, out)
+            }
             Work::Wait(_) => true,
             _ => false,
         };
@@ -172,9 +175,10 @@ impl Service {
     /// makes one change at most.
     fn tell_changes(&mut self, before: Revision) {
         let now = self.store.revision();
-        if now == before {
+        if now == before || self.watches.is_empty() {
             return;
         }
+        self.store.sort_history();
         self.watches.notify(&self.store, now);
         for delivery in self.watches.outbox() {
             match delivery {

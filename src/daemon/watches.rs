@@ -63,6 +63,11 @@ impl Wait {
 }
 
 impl Watches {
+    /// Whether nobody listens.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.listeners.is_empty()
+    }
+
     /// How many watches are active.
     pub(crate) fn count(&self) -> u64 {
         self.watches
@@ -125,9 +130,6 @@ impl Watches {
 
     /// The store was changed, and this is the new revision: whoever must hear of it does.
     pub(crate) fn notify(&mut self, store: &Store, revision: Revision) {
-        if self.listeners.is_empty() {
-            return;
-        }
         let before = (Revision(revision.0 - 1), None);
         let mut hits: Vec<(Token, Past<'_>)> = Vec::new();
         let (mut is_single, mut first) = (true, true);

@@ -20,6 +20,10 @@ const TOMBSTONES_MAX: usize = 1 << 20;
 /// of many small ones.
 const LAST_VALUE_MAX: usize = 4 << 10;
 
+/// Most changes that wait to be put in order. One after the other they would each find the tree out
+/// of the processor's caches; together they take a few µs.
+const UNSORTED_MAX: usize = 64;
+
 /// What a tombstone takes beside its key and value, in bytes: its places in three indices.
 const OVERHEAD: usize = 160;
 
@@ -30,6 +34,8 @@ pub(crate) type Position = (Revision, Option<Key>);
 /// The order of the last changes.
 #[derive(Default)]
 pub(super) struct History {
+    /// What was set lately and is not in `living` yet: before, and now.
+    unsorted: Vec<(Option<Revision>, (Revision, Key))>,
     living: BTreeSet<(Revision, Key)>,
     gone: BTreeMap<(Revision, Key), Tombstone>,
     /// Where the tombstone of a key stands.
@@ -72,22 +78,28 @@ impl History {
 
     /// A variable was set; before, it was as of `old`.
     pub(super) fn set(&mut self, key: Key, old: Option<Revision>, new: Revision) {
-        let place = match old {
-            Some(old) => {
-                let place = (old, key);
-                self.living.remove(&place);
-                (new, place.1)
+        self.unsorted.push((old, (new, key)));
+        if self.unsorted.len() == UNSORTED_MAX {
+            self.sort();
+        }
+    }
+
+    /// Puts in order what was set lately. To be called before [`Self::after`].
+    pub(super) fn sort(&mut self) {
+        let mut unsorted = std::mem::take(&mut self.unsorted);
+        for (old, place) in unsorted.drain(..) {
+            match old {
+                Some(old) => drop(self.living.remove(&(old, Rc::clone(&place.1)))),
+                None => self.dig_up(&place.1),
             }
-            None => {
-                self.dig_up(&key);
-                (new, key)
-            }
-        };
-        self.living.insert(place);
+            self.living.insert(place);
+        }
+        self.unsorted = unsorted;
     }
 
     /// A variable that was as of `old` was deleted.
     pub(super) fn delete(&mut self, key: &Key, old: Revision, new: Revision, tombstone: Tombstone) {
+        self.sort();
         self.living.remove(&(old, Rc::clone(key)));
         self.bytes += cost(key, &tombstone);
         self.graves.insert(Rc::clone(key), new);
@@ -103,6 +115,7 @@ impl History {
 
     /// What comes after `position`, in order.
     pub(super) fn after<'h>(&'h self, position: &Position) -> impl Iterator<Item = Past<'h>> {
+        debug_assert!(self.unsorted.is_empty(), "to be sorted before");
         let from = match position {
             (revision, None) => Bound::Included((Revision(revision.0 + 1), Key::from([]))),
             (revision, Some(key)) => Bound::Excluded((Revision(revision.0 + 1), Rc::clone(key))),
@@ -208,7 +221,8 @@ mod tests {
         Tombstone::new(NOBODY, &Content::Data(value))
     }
 
-    fn told(history: &History, after: Position) -> Vec<(u64, String, bool)> {
+    fn told(history: &mut History, after: Position) -> Vec<(u64, String, bool)> {
+        history.sort();
         let name = |key: &Key| String::from_utf8(key.to_vec()).unwrap();
         let past = history.after(&after);
         past.map(|past| (past.revision.0, name(past.key), past.tombstone.is_some()))
@@ -222,9 +236,9 @@ mod tests {
         history.set(key("b"), None, Revision(2));
         history.set(key("a"), Some(Revision(1)), Revision(3));
         let all = [(2, "b".to_owned(), false), (3, "a".to_owned(), false)];
-        assert_eq!(told(&history, (Revision(0), None)), all);
-        assert_eq!(told(&history, (Revision(2), None)), all[1..]);
-        assert_eq!(told(&history, (Revision(3), None)), []);
+        assert_eq!(told(&mut history, (Revision(0), None)), all);
+        assert_eq!(told(&mut history, (Revision(2), None)), all[1..]);
+        assert_eq!(told(&mut history, (Revision(3), None)), []);
     }
 
     #[test]
@@ -236,10 +250,10 @@ mod tests {
         history.set(key("c"), None, Revision(4));
         let expected = [(2, "b", false), (3, "a", true), (4, "c", false)];
         let expected = expected.map(|(revision, key, gone)| (revision, key.to_owned(), gone));
-        assert_eq!(told(&history, (Revision(0), None)), expected);
+        assert_eq!(told(&mut history, (Revision(0), None)), expected);
         history.set(key("a"), None, Revision(5));
         assert_eq!(
-            told(&history, (Revision(4), None)),
+            told(&mut history, (Revision(4), None)),
             [(5, "a".to_owned(), false)]
         );
         assert_eq!((history.bytes, history.forgotten()), (0, Revision(0)));
@@ -254,7 +268,7 @@ mod tests {
         history.delete(&key("a"), Revision(1), Revision(3), tombstone(b""));
         history.delete(&key("b"), Revision(2), Revision(3), tombstone(b""));
         assert_eq!(
-            told(&history, (Revision(2), Some(key("a")))),
+            told(&mut history, (Revision(2), Some(key("a")))),
             [(3, "b".to_owned(), true)]
         );
     }
@@ -275,7 +289,7 @@ mod tests {
             revision += 2;
         }
         assert!(history.bytes <= TOMBSTONES_MAX);
-        let left = told(&history, (Revision(0), None));
+        let left = told(&mut history, (Revision(0), None));
         assert_eq!(
             history.forgotten().0,
             left[0].0 - 2,

@@ -243,6 +243,11 @@ impl Store {
         Ok((sum, revision))
     }
 
+    /// Makes the history ready to be looked at. To be called before [`Self::after`].
+    pub(crate) fn sort_history(&mut self) {
+        self.history.sort();
+    }
+
     /// What changed after a position in the history, in order: each variable once, at its last
     /// change.
     pub(crate) fn after(&self, position: &Position) -> impl Iterator<Item = Past<'_>> {

@@ -137,9 +137,14 @@ impl World {
         }
         let now = self.store.revision();
         if now != before {
-            self.watches.notify(&self.store, now);
+            self.tell();
             self.deliver();
         }
+    }
+
+    fn tell(&mut self) {
+        self.store.sort_history();
+        self.watches.notify(&self.store, self.store.revision());
     }
 
     fn set(&mut self, key: &str) {
@@ -244,6 +249,7 @@ impl World {
         loop {
             let mut out = Vec::new();
             let client = &mut self.clients[index];
+            self.store.sort_history();
             let is_all = self.watches.catch_up(client.who, &self.store, &mut out);
             client.take(&out, &self.changes);
             if is_all {
@@ -413,9 +419,9 @@ fn who_comes_back_too_late_begins_anew() {
     for n in 0..20_000 {
         let key = format!("noise/{n}");
         world.set(&key);
-        world.watches.notify(&world.store, world.store.revision());
+        world.tell();
         world.delete(&[key]);
-        world.watches.notify(&world.store, world.store.revision());
+        world.tell();
     }
     assert!(world.store.forgotten() > Revision(3));
     world.unblock(0);
