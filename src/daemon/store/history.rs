@@ -21,8 +21,8 @@ const TOMBSTONES_MAX: usize = 1 << 20;
 const LAST_VALUE_MAX: usize = 4 << 10;
 
 /// Most changes that wait to be put in order. One after the other they would each find the tree out
-/// of the processor's caches; together they take a few µs.
-const UNSORTED_MAX: usize = 64;
+/// of the processor's caches; together they take some tens of µs.
+const UNSORTED_MAX: usize = 256;
 
 /// What a tombstone takes beside its key and value, in bytes: its places in three indices.
 const OVERHEAD: usize = 160;

@@ -16,7 +16,9 @@ mod walk;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use self::decimal::Decimal;
 use self::history::History;
@@ -415,12 +417,14 @@ impl<'s> Variable<'s> {
     }
 }
 
-/// µs since the UNIX epoch; 0 if the clock is set to before it.
+/// µs since the UNIX epoch, as of the kernel's last tick; 0 if the clock is set to before it.
+///
+/// The exact time is read from memory that a call finds out of the processor's caches: it made a
+/// Set over the socket 4 % slower. Nobody orders changes by it; for that there are revisions.
 fn now() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    let since = Duration::try_from(now).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
