@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -151,6 +151,64 @@ fn a_watch_ends_when_nobody_reads_it_also_if_nothing_changes() {
         drop(reader);
         assert_eq!(watch.wait().unwrap().code(), Some(0));
     }
+}
+
+#[test]
+fn a_line_comes_through_a_pipe_at_once_and_head_ends_the_watch() {
+    let daemon = Daemon::start();
+    let watch = daemon.command(["watch", "--changes"]);
+    let program = watch.get_program().to_str().unwrap();
+    let mut shell = Command::new("sh");
+    shell
+        .args([
+            "-c",
+            "\"$0\" watch --changes | grep --line-buffered k | head -1",
+        ])
+        .arg(program)
+        .env("GLOBSTASH_ADDRESS", daemon.socket())
+        .stdout(Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    eventually("it watches", || watches(&daemon) == 1);
+    set(&daemon, "k", "1");
+    // Nothing follows this line, and still it comes, and the watch ends.
+    let mut lines = BufReader::new(shell.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert_eq!(line, "k=1\n");
+    set(&daemon, "k", "2");
+    assert!(shell.wait().unwrap().success());
+    eventually("nobody watches any more", || watches(&daemon) == 0);
+}
+
+#[test]
+fn a_watch_that_was_stopped_tells_the_last_value() {
+    const CHANGES: usize = 100_000;
+
+    let daemon = Daemon::start();
+    let mut watch = Running::start(&daemon, &["watch", "hot"]);
+    eventually("it watches", || watches(&daemon) == 1);
+    let pid = Pid::from_child(&watch.child);
+    kill_process(pid, Signal::STOP).unwrap();
+    let mut peer = daemon.connect();
+    let taken = daemon.memory_taken_by(|| {
+        for first in (0..CHANGES).step_by(1000) {
+            let values =
+                (first..first + 1000).map(|n| json!({"key": "hot", "value": n.to_string()}));
+            peer.send_calls("io.globstash.Set", values);
+            (0..1000).for_each(|_| drop(peer.receive()));
+        }
+    });
+    assert!(taken < 4 << 10, "{taken} KiB");
+    kill_process(pid, Signal::CONT).unwrap();
+    let last = format!("hot={}", CHANGES - 1);
+    let mut count = 1;
+    while watch.line() != last {
+        count += 1;
+    }
+    assert!(
+        count < CHANGES,
+        "values that newer ones replaced were left out"
+    );
 }
 
 #[test]
