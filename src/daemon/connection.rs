@@ -2,7 +2,7 @@
 //! still do.
 //!
 //! Knows bytes and messages, and when to read and to write; what a message means is the
-//! [`Service`]'s business, when to come back the [`super::server`]'s.
+//! service's business, when to come back the [`super::server`]'s.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,9 +12,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
 use super::accounts::{Accounts, Charge, Excess, Seat, TooMany};
-use super::jobs::Job;
+use super::contract::{Serve, Unfinished};
 use super::poller::EventFlags;
-use super::service::Service;
 use super::table::Token;
 use crate::sys::peer::Peer;
 use crate::wire::frame::Framer;
@@ -43,13 +42,13 @@ const SPARE_MAX: usize = 256 << 10;
 const SLACK: usize = 4;
 
 /// A connection.
-pub(crate) struct Connection {
+pub(crate) struct Connection<J> {
     stream: OwnedFd,
     peer: Peer,
     input: Framer,
     output: Output,
     /// The call that is being answered in pieces.
-    job: Option<Job>,
+    job: Option<J>,
     /// Whole messages may be left in `input`.
     backlog: bool,
     /// The peer sends nothing more, or nothing more is to be read.
@@ -77,7 +76,7 @@ struct Output {
     sent: usize,
 }
 
-impl Connection {
+impl<J: Unfinished> Connection<J> {
     /// A new connection, which counts as its user's.
     pub(crate) fn new(stream: OwnedFd, accounts: &mut Accounts) -> io::Result<Self> {
         let peer = Peer::of(stream.as_fd())?;
@@ -131,9 +130,9 @@ impl Connection {
 
     /// Answers one call, if one is there and may be answered now. An error is what the peer did
     /// wrong, and the connection is to be closed.
-    pub(crate) fn answer(
+    pub(crate) fn answer<S: Serve<Job = J>>(
         &mut self,
-        service: &mut Service,
+        service: &mut S,
         who: Token,
         connections: u64,
         spare: &mut Vec<u8>,
@@ -167,7 +166,12 @@ impl Connection {
 
     /// Goes on with the call that takes longer. If it answers in pieces, each goes out before the
     /// next is made, so that never more than one waits.
-    pub(crate) fn resume(&mut self, service: &mut Service, who: Token, spare: &mut Vec<u8>) {
+    pub(crate) fn resume<S: Serve<Job = J>>(
+        &mut self,
+        service: &mut S,
+        who: Token,
+        spare: &mut Vec<u8>,
+    ) {
         self.output.prepare(spare);
         if let Some(job) = self.job.take() {
             self.job = service.resume(job, who, &mut self.output.bytes);
@@ -175,7 +179,12 @@ impl Connection {
     }
 
     /// Gives up the call that waits, which has waited for long enough.
-    pub(crate) fn time_out(&mut self, service: &mut Service, who: Token, spare: &mut Vec<u8>) {
+    pub(crate) fn time_out<S: Serve<Job = J>>(
+        &mut self,
+        service: &mut S,
+        who: Token,
+        spare: &mut Vec<u8>,
+    ) {
         self.output.prepare(spare);
         if let Some(job) = self.job.take() {
             service.time_out(&job, who, &mut self.output.bytes);
@@ -201,7 +210,7 @@ impl Connection {
     /// There is something to tell, as soon as the peer takes it.
     pub(crate) fn wake(&mut self) {
         if let Some(job) = &mut self.job {
-            job.is_asleep = false;
+            job.wake();
         }
     }
 
@@ -259,7 +268,7 @@ impl Connection {
     /// Whether there is work that need not wait for the peer.
     pub(crate) fn can_go_on(&self) -> bool {
         match &self.job {
-            Some(job) => !job.is_asleep && (job.is_silent() || self.output.len() == 0),
+            Some(job) => !job.is_asleep() && (job.is_silent() || self.output.len() == 0),
             None => self.backlog && self.output.len() < OUTPUT_HIGH,
         }
     }
@@ -303,7 +312,7 @@ impl Connection {
 
     /// Counts what waits. An error, and some connection must go.
     pub(crate) fn recharge(&mut self) -> Result<(), Excess> {
-        let kept = self.job.as_ref().map_or(0, Job::memory);
+        let kept = self.job.as_ref().map_or(0, J::memory);
         self.charge
             .set(self.input.waiting() + self.output.len() + kept)
     }
@@ -314,7 +323,7 @@ impl Connection {
     }
 }
 
-impl AsFd for Connection {
+impl<J> AsFd for Connection<J> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }

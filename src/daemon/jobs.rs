@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use super::contract::Unfinished;
 use super::entry::{Fields, write_variable};
 use super::failure::{Failure, REPLY_MAX};
 use super::store::{Budget, Collection, Progress, Store, Walk, Writer};
@@ -46,32 +47,35 @@ pub(crate) enum Work {
     Wait(Option<Instant>),
 }
 
-impl Job {
-    /// Whether it does more than to tell the caller something.
-    pub(crate) fn changes_something(&self) -> bool {
+impl Unfinished for Job {
+    fn is_asleep(&self) -> bool {
+        self.is_asleep
+    }
+
+    fn wake(&mut self) {
+        self.is_asleep = false;
+    }
+
+    fn changes_something(&self) -> bool {
         matches!(self.work, Work::Delete(..))
     }
 
-    /// Whether it is over when the caller says nothing more.
-    pub(crate) fn ends_with_caller(&self) -> bool {
+    fn ends_with_caller(&self) -> bool {
         matches!(self.work, Work::Watch(_) | Work::Wait(_))
     }
 
-    /// When it is over, whatever happens.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         match self.work {
             Work::Wait(deadline) => deadline,
             _ => None,
         }
     }
 
-    /// Whether it says nothing before it is done: then it need not wait for the peer to listen.
-    pub(crate) fn is_silent(&self) -> bool {
+    fn is_silent(&self) -> bool {
         matches!(self.work, Work::Gather(..) | Work::Delete(..))
     }
 
-    /// How many bytes of memory it keeps, roughly.
-    pub(crate) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         match &self.work {
             Work::Stream(walk, _) => walk.memory(),
             Work::Gather(collection, _) | Work::Delete(collection, _) => collection.memory(),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::contract::Serve as _;
 use super::service::Service;
 use super::store::Store;
 use super::table::Token;

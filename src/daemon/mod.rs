@@ -2,7 +2,8 @@
 //!
 //! `main` gathers the sockets to serve and everything else that a process gets from outside, and
 //! hands it to the `server`, the event loop. That reads and writes each `connection`; what a
-//! call means is the `service`'s business, and what variables are, the `store`'s.
+//! call means is the `service`'s business, and what variables are, the `store`'s. What the event
+//! loop asks of a service is in the `contract`.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,6 +26,7 @@ use crate::sys::signals::Signals;
 
 mod accounts;
 mod connection;
+mod contract;
 mod entry;
 #[doc(hidden)]
 pub mod example;

@@ -17,12 +17,11 @@ use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 
 use super::accounts::{Accounts, Excess};
 use super::connection::Connection;
+use super::contract::{Delivery, Serve};
 use super::log::Sparingly;
 use super::poller::{Deadlines, EventFlags, Poller};
 use super::queue::Queue;
-use super::service::Service;
 use super::table::{Table, Token};
-use super::watches::Delivery;
 use crate::sys::listen::Bound;
 use crate::sys::manager;
 use crate::sys::signals::{Signal, Signals};
@@ -78,13 +77,13 @@ pub(crate) enum Ending {
 }
 
 /// The loop and all that it serves.
-pub(crate) struct Server {
+pub(crate) struct Server<S: Serve> {
     poller: Poller,
     signals: Signals,
     listeners: Vec<Listener>,
-    connections: Table<Connection>,
+    connections: Table<Connection<S::Job>>,
     accounts: Accounts,
-    service: Service,
+    service: S,
     deadlines: Deadlines<Due>,
     /// Connections with work that need not wait for their peers.
     queue: Queue,
@@ -106,13 +105,9 @@ enum State {
     Over,
 }
 
-impl Server {
+impl<S: Serve> Server<S> {
     /// A server that accepts from these listeners.
-    pub(crate) fn new(
-        service: Service,
-        signals: Signals,
-        listeners: Vec<Listener>,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(service: S, signals: Signals, listeners: Vec<Listener>) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(&signals, SIGNALS, EventFlags::IN)?;
         for (listener, name) in listeners.iter().zip((0..=LISTENERS).rev()) {
@@ -182,10 +177,7 @@ impl Server {
             self.go_on();
             self.do_what_is_due();
         }
-        log::info!(
-            variables = self.service.store().len(), revision = self.service.store().revision().0;
-            "ending, the variables are forgotten"
-        );
+        self.service.end();
         Ok(match self.state {
             State::Serving => Ending::Unneeded,
             State::Stopping | State::Over => Ending::Asked,
@@ -420,7 +412,7 @@ impl Server {
         let Some(last_straw) = self.connections.get(token) else {
             return;
         };
-        let is_concerned = |connection: &Connection| match excess {
+        let is_concerned = |connection: &Connection<S::Job>| match excess {
             Excess::User => connection.charge().same_user(last_straw.charge()),
             Excess::Total => true,
         };
@@ -555,6 +547,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::super::connection::MESSAGE_TIME;
+    use super::super::service::Service;
     use super::super::store::Store;
     use super::*;
     use crate::map::Limits;
@@ -562,7 +555,7 @@ mod tests {
     const CALL: &[u8] = b"{\"method\":\"io.globstash.Get\",\"parameters\":{\"key\":\"a\"}}\0";
 
     /// A server, its one connection, and the peer's end of that.
-    fn server() -> (Server, Token, UnixStream) {
+    fn server() -> (Server<Service>, Token, UnixStream) {
         let limits = Limits {
             variables: 1,
             bytes: 1,
@@ -577,7 +570,7 @@ mod tests {
 
     /// What a peer sends arrives; when the rest of a message must have come.
     fn send(
-        server: &mut Server,
+        server: &mut Server<Service>,
         token: Token,
         peer: &mut UnixStream,
         bytes: &[u8],

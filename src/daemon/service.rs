@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::contract::{Delivery, Serve};
 use super::entry::{Fields, write_value, write_variable};
 use super::failure::Failure;
 use super::interface::{self, Delete, Get, GetStatus, INTERFACE, List, Set};
@@ -16,7 +17,7 @@ use super::store::pattern::Patterns;
 use super::store::{DELETE_MAX, Progress, Refusal, Store, VALUE_MAX, Walk, Writer};
 use super::table::Token;
 use super::watch::{Begin, Watch};
-use super::watches::{Delivery, Wait, Watches};
+use super::watches::{Wait, Watches};
 use crate::map::Revision;
 use crate::sys::peer::Peer;
 use crate::wire::fault::Fault;
@@ -81,14 +82,12 @@ impl Service {
             errors: 0,
         }
     }
+}
 
-    /// The variables.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
+impl Serve for Service {
+    type Job = Job;
 
-    /// Answers a call that came on the connection `who`, or begins to.
-    pub(crate) fn call(
+    fn call(
         &mut self,
         request: &Request<'_>,
         peer: Peer,
@@ -125,8 +124,7 @@ impl Service {
         None
     }
 
-    /// Goes on with a call. Gives the job back if it is not done.
-    pub(crate) fn resume(&mut self, mut job: Job, who: Token, out: &mut Vec<u8>) -> Option<Job> {
+    fn resume(&mut self, mut job: Job, who: Token, out: &mut Vec<u8>) -> Option<Job> {
         let start = out.len();
         let before = self.store.revision();
         job.is_asleep = match job.work {
@@ -148,29 +146,44 @@ impl Service {
         None
     }
 
-    /// A call has waited for long enough.
-    pub(crate) fn time_out(&mut self, job: &Job, who: Token, out: &mut Vec<u8>) {
+    fn outbox(&mut self) -> &mut Vec<Delivery> {
+        self.watches.outbox()
+    }
+
+    fn refuse(&mut self, request: &Request<'_>, maximum: u64, out: &mut Vec<u8>) {
+        let failure = Failure::Connections(maximum);
+        self.settle(
+            &request.method,
+            request.oneway,
+            Err(failure),
+            out.len(),
+            out,
+        );
+    }
+
+    fn time_out(&mut self, job: &Job, who: Token, out: &mut Vec<u8>) {
         let key = self.watches.leave(who).unwrap_or_default();
         let failure = Failure::TimedOut(key);
         self.settle(&job.method, job.oneway, Err(failure), out.len(), out);
     }
 
-    /// What other callers are to be sent because of what one has changed. To be emptied after each
-    /// call.
-    pub(crate) fn outbox(&mut self) -> &mut Vec<Delivery> {
-        self.watches.outbox()
-    }
-
-    /// The connection `who` does not take all that it is sent.
-    pub(crate) fn is_stuck(&mut self, who: Token) {
+    fn is_stuck(&mut self, who: Token) {
         self.watches.is_stuck(who);
     }
 
-    /// The connection `who` is closed.
-    pub(crate) fn leave(&mut self, who: Token) {
+    fn leave(&mut self, who: Token) {
         self.watches.leave(who);
     }
 
+    fn end(&mut self) {
+        log::info!(
+            variables = self.store.len(), revision = self.store.revision().0;
+            "ending, the variables are forgotten"
+        );
+    }
+}
+
+impl Service {
     /// If the store has changed since it was at revision `before`, whoever listens is told. A call
     /// makes one change at most.
     fn tell_changes(&mut self, before: Revision) {
@@ -190,18 +203,6 @@ impl Service {
                 Delivery::Wake(_) => {}
             }
         }
-    }
-
-    /// Refuses a call on a connection that is one too many.
-    pub(crate) fn refuse(&mut self, request: &Request<'_>, maximum: u64, out: &mut Vec<u8>) {
-        let failure = Failure::Connections(maximum);
-        self.settle(
-            &request.method,
-            request.oneway,
-            Err(failure),
-            out.len(),
-            out,
-        );
     }
 
     fn dispatch(&mut self, request: &Request<'_>, call: Call<'_>) -> Answer {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
+use super::contract::Delivery;
 use super::entry::{Fields, write_event, write_value};
 use super::store::{Condition, Past, Store, Variable};
 use super::table::Token;
@@ -26,17 +27,6 @@ pub(crate) struct Watches {
     outbox: Vec<Delivery>,
     watches: u64,
     skipped: u64,
-}
-
-/// What is to be sent, to the connection that listens.
-#[derive(Debug)]
-pub(crate) enum Delivery {
-    /// A reply that others follow.
-    Tell(Token, Rc<[u8]>),
-    /// The last reply.
-    End(Token, Rc<[u8]>),
-    /// Nothing yet, but there is something to catch up with.
-    Wake(Token),
 }
 
 enum Listener {

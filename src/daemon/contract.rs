@@ -1,0 +1,98 @@
+//! What the event loop and a service expect of one another.
+//!
+//! The loop brings calls, one at a time for each connection, and takes replies away. Which methods
+//! there are it does not know; ours are in [`super::service`], and tests bring their own.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::table::Token;
+use crate::sys::peer::Peer;
+use crate::wire::request::Request;
+
+/// A service.
+pub(crate) trait Serve {
+    /// What is left to do for a call.
+    type Job: Unfinished;
+
+    /// Answers a call that came on the connection `who`, or begins to. Replies are appended to
+    /// `out`, none if the call is `oneway`.
+    fn call(
+        &mut self,
+        request: &Request<'_>,
+        peer: Peer,
+        who: Token,
+        connections: u64,
+        out: &mut Vec<u8>,
+    ) -> Option<Self::Job>;
+
+    /// Goes on with a call. Gives the job back if it is not done.
+    fn resume(&mut self, job: Self::Job, who: Token, out: &mut Vec<u8>) -> Option<Self::Job>;
+
+    /// What other callers are to be sent because of what one has changed. To be emptied after each
+    /// call.
+    fn outbox(&mut self) -> &mut Vec<Delivery>;
+
+    /// Refuses a call on a connection that is one too many, by default without a word.
+    fn refuse(&mut self, _request: &Request<'_>, _maximum: u64, _out: &mut Vec<u8>) {}
+
+    /// A call has waited for long enough, see [`Unfinished::deadline`].
+    fn time_out(&mut self, _job: &Self::Job, _who: Token, _out: &mut Vec<u8>) {}
+
+    /// The connection `who` does not take all that it is sent.
+    fn is_stuck(&mut self, _who: Token) {}
+
+    /// The connection `who` is closed.
+    fn leave(&mut self, _who: Token) {}
+
+    /// Nobody will call any more.
+    fn end(&mut self) {}
+}
+
+/// A call that is being answered in pieces. By default it has something to say whenever its caller
+/// listens.
+pub(crate) trait Unfinished {
+    /// Whether nothing is to be done until there is a [`Delivery`] for it.
+    fn is_asleep(&self) -> bool {
+        false
+    }
+
+    /// There is something to do.
+    fn wake(&mut self) {}
+
+    /// Whether it does more than to tell the caller something.
+    fn changes_something(&self) -> bool {
+        false
+    }
+
+    /// Whether it is over when the caller says nothing more.
+    fn ends_with_caller(&self) -> bool {
+        false
+    }
+
+    /// When it is over, whatever happens.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Whether it says nothing before it is done: then it need not wait for the peer to listen.
+    fn is_silent(&self) -> bool {
+        false
+    }
+
+    /// How many bytes of memory it keeps, roughly.
+    fn memory(&self) -> usize {
+        0
+    }
+}
+
+/// What is to be sent, to the connection that listens.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// A reply that others follow.
+    Tell(Token, Rc<[u8]>),
+    /// The last reply.
+    End(Token, Rc<[u8]>),
+    /// Nothing yet, but there is something to catch up with.
+    Wake(Token),
+}
