@@ -36,6 +36,8 @@ mod jobs;
 mod log;
 #[doc(hidden)]
 pub mod loopback;
+#[doc(hidden)]
+pub mod mounted;
 mod options;
 mod parameters;
 mod poller;
