@@ -11,6 +11,7 @@
 
 mod client;
 mod guise;
+mod news;
 mod peer;
 mod place;
 mod report;

@@ -3,6 +3,7 @@
 //! Three of them share one event loop and differ in what they do with the bytes: nothing (the
 //! floor), JSON with types that borrow, or the varlink crate's `handle()`. The fourth is the crate's
 //! own `listen()`. All keep their variables in a `HashMap` and do nothing else that a service must.
+//! The relay has no variables: it carries news.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -24,11 +25,14 @@ const EVENTS: usize = 256;
 const THREADS: usize = 256;
 /// Marks the listening socket among the connections.
 const LISTENER: u64 = u64::MAX;
+/// What a connection says to the relay to be a listener; it is given back.
+pub const WATCH: &[u8] = b"watch\0";
 
 /// Serves at `address` for ever as the peer called `name`.
 pub fn run(name: &str, address: &Path) -> io::Result<()> {
     match name {
         "echo" => serve(address, echo),
+        "relay" => relay(address),
         "serde" => {
             let mut service = Borrowing::default();
             serve(address, |input, output| service.answer(input, output))
@@ -94,6 +98,46 @@ fn serve(address: &Path, mut answer: impl FnMut(&[u8], &mut Vec<u8>) -> usize) -
             }
             if !output.is_empty() && socket.write_all(&output).is_err() {
                 *slot = None;
+            }
+        }
+    }
+}
+
+/// The same loop; what one connection says is written to all that listen. Nobody leaves.
+fn relay(address: &Path) -> io::Result<()> {
+    let door = UnixListener::bind(address)?;
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    let data = EventData::new_u64(LISTENER);
+    epoll::add(&epoll, &door, data, EventFlags::IN)?;
+
+    let mut connections: Vec<UnixStream> = Vec::new();
+    let mut listeners: Vec<usize> = Vec::new();
+    let mut events = Vec::with_capacity(EVENTS);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        epoll::wait(&epoll, spare_capacity(&mut events), None)?;
+        for event in events.drain(..) {
+            if event.data.u64() == LISTENER {
+                let (socket, _) = door.accept()?;
+                let data = EventData::new_u64(connections.len() as u64);
+                epoll::add(&epoll, &socket, data, EventFlags::IN)?;
+                connections.push(socket);
+                continue;
+            }
+            let number = event.data.u64() as usize;
+            let length = connections[number].read(&mut buffer)?;
+            let message = &buffer[..length];
+            if message == WATCH {
+                listeners.push(number);
+                connections[number].write_all(message)?;
+                continue;
+            }
+            if message.is_empty() {
+                // It would be reported for ever.
+                epoll::delete(&epoll, &connections[number])?;
+            }
+            for &listener in &listeners {
+                connections[listener].write_all(message)?;
             }
         }
     }

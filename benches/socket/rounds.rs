@@ -45,6 +45,11 @@ impl Samples {
         )
     }
 
+    /// The same in another unit.
+    pub fn scaled(&self, factor: f64) -> Self {
+        Self(self.0.iter().map(|value| value * factor).collect())
+    }
+
     pub fn median(&self) -> f64 {
         median(self.0.clone())
     }

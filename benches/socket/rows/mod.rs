@@ -4,8 +4,10 @@ mod cold;
 mod command;
 mod fleet;
 mod idle;
+mod library;
 mod message;
 mod serial;
+mod watch;
 
 use std::io;
 
@@ -20,7 +22,7 @@ pub struct Row {
 }
 
 /// All rows in the order in which they run.
-pub const ALL: [Row; 8] = [
+pub const ALL: [Row; 11] = [
     Row {
         name: "serial",
         about: "one client, one call after the other, 16 B",
@@ -40,6 +42,21 @@ pub const ALL: [Row; 8] = [
         name: "thousand",
         about: "1,000 connections with one call outstanding each, free placement",
         run: fleet::thousand,
+    },
+    Row {
+        name: "library",
+        about: "Set through the library, with and without spinning",
+        run: library::run,
+    },
+    Row {
+        name: "watch",
+        about: "one change to one sleeping watcher, one way, 16 B",
+        run: watch::one,
+    },
+    Row {
+        name: "fanout",
+        about: "one change to 1,000 watchers, until the last has it",
+        run: watch::fanout,
     },
     Row {
         name: "message",
