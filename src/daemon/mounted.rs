@@ -1,7 +1,7 @@
 //! The event loop with an interface that a test brings, instead of ours.
 //!
-//! Only what the methods do is the test's. Connections, frames, requests, turns, `more`, `oneway`
-//! and `org.varlink.service` are as in the service.
+//! Connections, frames, requests, turns, calls answered in pieces and `org.varlink.service` are as in
+//! the service. What the methods do is the test's; replies are JSON that is written here.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
