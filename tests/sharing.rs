@@ -44,9 +44,9 @@ fn what_another_process_was_acknowledged_is_seen_at_once() {
     let binary = std::env::current_exe().expect("this test");
     for n in 0..20 {
         let status = std::process::Command::new(&binary)
-            .args(["--ignored", "--exact", "helper_that_sets_one_variable"])
-            .env("HELPER_SOCKET", daemon.socket())
-            .env("HELPER_VALUE", n.to_string())
+            .args(["--ignored", "--exact", "one_more_process_that_sets_a_variable"])
+            .env("SETTER_SOCKET", daemon.socket())
+            .env("SETTER_VALUE", n.to_string())
             .stdout(std::process::Stdio::null())
             .status();
         assert!(status.expect("it starts").success());
@@ -58,11 +58,11 @@ fn what_another_process_was_acknowledged_is_seen_at_once() {
 /// Run by the test above as a process of its own.
 #[test]
 #[ignore = "it helps another test"]
-fn helper_that_sets_one_variable() {
-    let Some(socket) = std::env::var_os("HELPER_SOCKET") else {
+fn one_more_process_that_sets_a_variable() {
+    let Some(socket) = std::env::var_os("SETTER_SOCKET") else {
         return;
     };
-    let value = std::env::var("HELPER_VALUE").expect("a value");
+    let value = std::env::var("SETTER_VALUE").expect("a value");
     let mut peer = Peer::connect(socket.as_ref());
     peer.ask("io.globstash.Set", json!({"key": "a", "value": value}));
 }
