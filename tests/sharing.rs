@@ -44,7 +44,11 @@ fn what_another_process_was_acknowledged_is_seen_at_once() {
     let binary = std::env::current_exe().expect("this test");
     for n in 0..20 {
         let status = std::process::Command::new(&binary)
-            .args(["--ignored", "--exact", "one_more_process_that_sets_a_variable"])
+            .args([
+                "--ignored",
+                "--exact",
+                "one_more_process_that_sets_a_variable",
+            ])
             .env("SETTER_SOCKET", daemon.socket())
             .env("SETTER_VALUE", n.to_string())
             .stdout(std::process::Stdio::null())

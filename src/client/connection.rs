@@ -22,6 +22,9 @@ use crate::wire::frame::{Framer, TooLong};
 /// How much is read at once, in bytes; as much as the service sends at once.
 const READ: usize = 64 << 10;
 
+/// How many times as long as for the beginning of a message we wait for its end.
+const WHOLE: u32 = 6;
+
 /// A connection to the service.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -92,11 +95,18 @@ impl Connection {
         expect: Expect,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, Broken> {
+        let mut began: Option<Instant> = None;
         loop {
             if let Some(message) = self.arrived.next()? {
                 return Ok(read(message));
             }
             self.arrived.rest();
+            if let (Expect::Answer(limit) | Expect::Event(Some(limit))) = expect
+                && self.arrived.waiting() > 0
+                && began.get_or_insert_with(Instant::now).elapsed() > limit.saturating_mul(WHOLE)
+            {
+                return Err(Broken::Silent);
+            }
             let limit = match expect {
                 Expect::Answer(limit) => {
                     if self.spin.is_due() && self.spin()? {

@@ -178,6 +178,20 @@ fn a_change_of_which_nothing_was_heard_is_repeated() {
 }
 
 #[test]
+fn a_service_that_never_comes_to_an_end_is_given_up() {
+    let fake = Fake::new(|listener| {
+        let mut slow = accept(&listener);
+        slow.hears("Get", json!({"key": "k"}));
+        // Never silent for long, until nobody listens any more.
+        while slow.0.get_mut().write_all(b" ").is_ok() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let mut client = fake.client_with(Options::new().timeout(Duration::from_millis(20)));
+    assert!(matches!(client.get("k"), Err(Error::Silent { .. })));
+}
+
+#[test]
 fn a_silent_service_is_given_up() {
     let (asked_again, is_asked_again) = channel();
     let fake = Fake::new(move |listener| {
