@@ -29,6 +29,29 @@ const BUFFER: usize = 4 << 10;
 /// Events taken at once. Picked without measurement.
 const EVENTS: usize = 256;
 
+/// What the writer does between two changes, while everyone else falls asleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// It sleeps too: if all are on one CPU that goes idle, and what comes next finds it cold.
+    Asleep,
+    /// It keeps its CPU awake and lets others go first.
+    Awake,
+}
+
+impl Pause {
+    fn pass(self) {
+        let start = Instant::now();
+        match self {
+            Self::Asleep => thread::sleep(PAUSE),
+            Self::Awake => {
+                while start.elapsed() < PAUSE {
+                    thread::yield_now();
+                }
+            }
+        }
+    }
+}
+
 /// Who carries the news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
@@ -155,7 +178,7 @@ impl Channel {
 
     /// Makes so many changes, one after the other; returns the typical time until all listeners
     /// have heard of one, in µs.
-    pub fn run(&mut self, changes: usize) -> io::Result<f64> {
+    pub fn run(&mut self, changes: usize, pause: Pause) -> io::Result<f64> {
         let (carrier, writer, audience) = (self.carrier, &mut self.writer, &mut self.audience);
         let numbers = self.changes..self.changes + changes;
         self.changes = numbers.end;
@@ -175,7 +198,7 @@ impl Channel {
             });
             let telling: io::Result<()> = numbers.into_iter().try_for_each(|number| {
                 let request = carrier.change(&value(number));
-                thread::sleep(PAUSE);
+                pause.pass();
                 let sent = since(epoch);
                 writer.write_all(&request)?;
                 if let Some(answer) = carrier.answer() {

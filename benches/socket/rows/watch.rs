@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::Bench;
-use crate::news::{Carrier, Channel};
+use crate::news::{Carrier, Channel, Pause};
 use crate::place::{Cpus, Place};
 use crate::report::{Bound, Judgement, Line, table};
 use crate::rounds::{Samples, interleave};
@@ -18,15 +18,21 @@ const CHANGES_TO_MANY: usize = 40;
 pub fn one(bench: &Bench) -> io::Result<Vec<Judgement>> {
     let mut channels = open(bench, &Carrier::ALL, 1)?;
     let mut judgements = Vec::new();
-    for place in Place::ALL {
+    let cases = [
+        (Place::OneCpu, Pause::Awake, "one CPU"),
+        (Place::OneCpu, Pause::Asleep, "one CPU that was idle"),
+        (Place::TwoCpus, Pause::Asleep, "two CPUs"),
+        (Place::Free, Pause::Asleep, "free placement"),
+    ];
+    for (place, pause, name) in cases {
         if !Cpus::given()?.allow(place) {
-            println!("{}: this machine has one", place.name());
+            println!("{name}: this machine has one");
             continue;
         }
-        let samples = measure(bench, &mut channels, place, CHANGES)?;
-        print(place.name(), "µs one way", &channels, &samples);
+        let samples = measure(bench, &mut channels, (place, pause), CHANGES)?;
+        print(name, "µs one way", &channels, &samples);
         let compare = |mine, theirs, must, goal| {
-            let what = format!("watch, {}", place.name());
+            let what = format!("watch, {name}");
             compare(&what, &channels, &samples, (mine, theirs), must, goal)
         };
         if place != Place::TwoCpus {
@@ -48,10 +54,15 @@ pub fn fanout(bench: &Bench) -> io::Result<Vec<Judgement>> {
     let carriers = [Carrier::Globstashd, Carrier::Relay, Carrier::Redis];
     let mut channels = open(bench, &carriers, MANY)?;
     let place = Place::Free;
-    let samples: Vec<Samples> = measure(bench, &mut channels, place, CHANGES_TO_MANY)?
-        .iter()
-        .map(|samples| samples.scaled(1e-3))
-        .collect();
+    let samples: Vec<Samples> = measure(
+        bench,
+        &mut channels,
+        (place, Pause::Asleep),
+        CHANGES_TO_MANY,
+    )?
+    .iter()
+    .map(|samples| samples.scaled(1e-3))
+    .collect();
     let title = format!("{MANY} watchers, {}", place.name());
     print(&title, "ms until the last has it", &channels, &samples);
 
@@ -82,7 +93,7 @@ fn open(bench: &Bench, carriers: &[Carrier], size: usize) -> io::Result<Vec<Chan
 fn measure(
     bench: &Bench,
     channels: &mut [Channel],
-    place: Place,
+    (place, pause): (Place, Pause),
     changes: usize,
 ) -> io::Result<Vec<Samples>> {
     let cpus = Cpus::given()?;
@@ -90,7 +101,7 @@ fn measure(
     let readings = interleave(bench.rounds(), channels.len(), |number| {
         let channel = &mut channels[number];
         cpus.put(place, channel.server.id())?;
-        channel.run(changes)
+        channel.run(changes, pause)
     })?;
     cpus.release()?;
     Ok(readings
