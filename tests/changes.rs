@@ -571,3 +571,112 @@ fn an_increment_is_told_as_a_change() {
     let event = json!({ "change": "set", "key": "n", "value": "0.5", "revision": 1 });
     assert_eq!(told(&mut peer)["events"], json!([event]));
 }
+
+// ---- what went wrong once ----
+
+/// The tombstones of a change were dropped before those who listen were told of it.
+#[test]
+fn a_change_of_more_than_is_remembered_is_told_whole() {
+    const COUNT: usize = 4000;
+
+    let daemon = Daemon::start();
+    let mut writer = daemon.connect();
+    let key = |n: usize| format!("{n:0>200}");
+    writer.send_calls(SET, (0..COUNT).map(|n| set(&key(n), &"v".repeat(100))));
+    (0..COUNT).for_each(|_| drop(writer.receive()));
+    let (mut peer, _) = watch(&daemon, json!({}));
+    let waiter = daemon.connect();
+    let gone = json!({ "key": key(0), "condition": { "defined": false } });
+    waiter.send_calls(WAIT, [gone]);
+    eventually("it waits", || {
+        daemon.ask(STATUS, json!({}))["connections"] == 4
+    });
+    writer.ask(DELETE, json!({ "patterns": ["**"] }));
+    let reply = told(&mut peer);
+    assert_eq!(reply["events"].as_array().map(Vec::len), Some(COUNT));
+    assert_eq!(reply["upToDate"], true);
+    let mut waiter = waiter;
+    assert_eq!(waiter.receive()["parameters"]["defined"], false);
+}
+
+/// What a watcher was told again after a reset was counted twice, which ended the service.
+#[test]
+fn a_reset_in_the_middle_of_catching_up_is_survived() {
+    let daemon = Daemon::start();
+    let (mut slow, _) = watch(&daemon, json!({ "patterns": ["slow/"] }));
+    let mut writer = daemon.connect();
+    writer.send_calls(
+        SET,
+        (0..8000).map(|n| set(&format!("slow/{n}"), &"v".repeat(100))),
+    );
+    (0..8000).for_each(|_| drop(writer.receive()));
+    // It takes a part of what it missed, and then nothing again.
+    for _ in 0..1000 {
+        let reply = told(&mut slow);
+        if reply["events"].as_array().map_or(0, Vec::len) > 1 {
+            break;
+        }
+    }
+    for n in 0..12_000 {
+        let key = format!("other/{n}");
+        writer.send_calls(SET, [set(&key, "x")]);
+        writer.send_calls(DELETE, [json!({ "key": key })]);
+        (0..2).for_each(|_| drop(writer.receive()));
+    }
+    let mut state = std::collections::BTreeSet::new();
+    loop {
+        let reply = told(&mut slow);
+        if reply["reset"] == true {
+            state.clear();
+        }
+        for event in reply["events"].as_array().unwrap() {
+            state.insert(event["key"].as_str().unwrap().to_owned());
+        }
+        if reply["upToDate"] == true && state.contains("slow/7999") {
+            break;
+        }
+    }
+    daemon.ask(STATUS, json!({}));
+}
+
+/// A caller that was gone still counted as one that waits, and the end of its Wait ended what it
+/// had asked for after that.
+#[test]
+fn what_is_asked_after_a_wait_is_done_though_the_caller_is_gone() {
+    let daemon = Daemon::start();
+    let mut writer = daemon.connect();
+    writer.send_calls(SET, (0..3000).map(|n| set(&format!("k/{n}"), "x")));
+    (0..3000).for_each(|_| drop(writer.receive()));
+    let peer = daemon.connect();
+    peer.send_calls(WAIT, [json!({ "key": "flag" })]);
+    // Patterns that take long, so that the variable is set while they are looked at.
+    let patterns = [vec!["k/".to_owned()], vec!["*[!q]".repeat(60); 4]].concat();
+    peer.send_calls(DELETE, [json!({ "patterns": patterns })]);
+    drop(peer);
+    writer.ask(SET, set("flag", "up"));
+    eventually("all are deleted", || {
+        daemon.ask(STATUS, json!({}))["variables"] == 1
+    });
+}
+
+/// The value that a Wait waits for was kept and charged to nobody.
+#[test]
+fn what_a_wait_keeps_counts_as_waiting() {
+    let daemon = Daemon::start();
+    let value = "x".repeat(1 << 20);
+    let waiting: Vec<Peer> = (0..40)
+        .map(|_| {
+            let peer = daemon.connect();
+            peer.send_calls(
+                WAIT,
+                [json!({ "key": "k", "condition": { "value": value } })],
+            );
+            peer
+        })
+        .collect();
+    eventually("some are closed", || {
+        let connections = daemon.ask(STATUS, json!({}))["connections"].as_u64();
+        connections.is_some_and(|count| count < 40)
+    });
+    drop(waiting);
+}

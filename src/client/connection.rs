@@ -101,7 +101,7 @@ impl Connection {
                 return Ok(read(message));
             }
             self.arrived.rest();
-            if let (Expect::Answer(limit) | Expect::Event(Some(limit))) = expect
+            if let Expect::Answer(limit) | Expect::Event(Some(limit)) = expect
                 && self.arrived.waiting() > 0
                 && began.get_or_insert_with(Instant::now).elapsed() > limit.saturating_mul(WHOLE)
             {

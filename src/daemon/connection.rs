@@ -260,6 +260,11 @@ impl<J: Unfinished> Connection<J> {
         self.job.take_if(|job| !job.changes_something());
     }
 
+    /// Whether it takes no more answers.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
     /// Nothing more is to be read; what was read is answered.
     pub(crate) fn end(&mut self) {
         self.ended = true;

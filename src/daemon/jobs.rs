@@ -43,8 +43,8 @@ pub(crate) enum Work {
     Delete(Collection, Writer),
     /// Watch: for as long as the caller listens. Keeps so many bytes of memory.
     Watch(usize),
-    /// Wait, until then.
-    Wait(Option<Instant>),
+    /// Wait, until then. Keeps so many bytes of memory.
+    Wait(Option<Instant>, usize),
 }
 
 impl Unfinished for Job {
@@ -61,12 +61,12 @@ impl Unfinished for Job {
     }
 
     fn ends_with_caller(&self) -> bool {
-        matches!(self.work, Work::Watch(_) | Work::Wait(_))
+        matches!(self.work, Work::Watch(_) | Work::Wait(..))
     }
 
     fn deadline(&self) -> Option<Instant> {
         match self.work {
-            Work::Wait(deadline) => deadline,
+            Work::Wait(deadline, _) => deadline,
             _ => None,
         }
     }
@@ -79,8 +79,7 @@ impl Unfinished for Job {
         match &self.work {
             Work::Stream(walk, _) => walk.memory(),
             Work::Gather(collection, _) | Work::Delete(collection, _) => collection.memory(),
-            Work::Watch(memory) => *memory,
-            Work::Wait(_) => 0,
+            Work::Watch(memory) | Work::Wait(_, memory) => *memory,
         }
     }
 }
@@ -97,7 +96,7 @@ impl Work {
             Work::Gather(collection, fields) => gather(store, collection, *fields, out),
             Work::Delete(collection, writer) => Ok(delete(store, collection, *writer, out)),
             // These are woken by changes, see [`super::watches`].
-            Work::Watch(_) | Work::Wait(_) => Ok(Progress::Paused),
+            Work::Watch(_) | Work::Wait(..) => Ok(Progress::Paused),
         }
     }
 }

@@ -354,6 +354,9 @@ impl<S: Serve> Server<S> {
         if connection.is_done() {
             return self.close(token);
         }
+        if connection.is_deaf() {
+            self.service.leave(token);
+        }
         if connection.can_go_on() && !connection.is_queued {
             connection.is_queued = true;
             self.queue.push(connection.peer().uid, token);

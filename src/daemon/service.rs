@@ -132,7 +132,7 @@ impl Serve for Service {
                 self.store.sort_history();
                 self.watches.catch_up(who, &self.store, out)
             }
-            Work::Wait(_) => true,
+            Work::Wait(..) => true,
             _ => false,
         };
         match job.work.run(&mut self.store, out) {
@@ -188,11 +188,14 @@ impl Service {
     /// makes one change at most.
     fn tell_changes(&mut self, before: Revision) {
         let now = self.store.revision();
-        if now == before || self.watches.is_empty() {
+        if now == before {
             return;
         }
-        self.store.sort_history();
-        self.watches.notify(&self.store, now);
+        if !self.watches.is_empty() {
+            self.store.sort_history();
+            self.watches.notify(&self.store, now);
+        }
+        self.store.trim_history();
         for delivery in self.watches.outbox() {
             match delivery {
                 Delivery::Tell(_, reply) => debug_check_replies("io.globstash.Watch", reply),
@@ -397,10 +400,11 @@ impl interface::Service for Service {
         if timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(Failure::TimedOut(wait.key));
         }
+        let memory = wait.memory();
         self.watches.wait(call.who, wait);
         // What is too far away to be counted never comes.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Ok(Some(Work::Wait(deadline)))
+        Ok(Some(Work::Wait(deadline, memory)))
     }
 
     fn increment(&mut self, parameters: interface::Increment<'_>, call: Call<'_>) -> Answer {

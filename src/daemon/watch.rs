@@ -17,6 +17,11 @@ use crate::wire::reply::{Object, Reply};
 /// step more than that.
 const STEPS_MAX: usize = 1024;
 
+/// The same in the steps of [`Patterns::cost`]: patterns can cost much more than a step.
+const WORK_MAX: usize = 100_000;
+/// What a step costs beside the patterns.
+const STEP: usize = 16;
+
 /// A reply ends with the change that makes it larger than this, in bytes.
 const REPLY: usize = 64 << 10;
 
@@ -134,7 +139,8 @@ impl Watch {
         if store.forgotten() > self.position.0.max(self.start) {
             self.start = store.revision();
             self.position = (Revision::default(), None);
-            self.is_reset = true;
+            // It is told again what it was told before: that counts for nothing.
+            (self.is_reset, self.told, self.is_counted) = (true, 0, false);
         }
         let start = out.len();
         let mut reply = Reply::new(&mut *out).parameters();
@@ -149,7 +155,7 @@ impl Watch {
         let mut skipped = 0;
         if self.is_up_to_date {
             reply.bool("upToDate", true);
-            skipped = self.missed - self.told;
+            skipped = self.missed.saturating_sub(self.told);
             if skipped > 0 && self.is_counted {
                 reply.count("skipped", skipped);
             }
@@ -169,6 +175,7 @@ impl Watch {
     /// between two changes, unless one alone is larger than a reply can be.
     fn walk(&mut self, store: &Store, reply: &mut Object<'_>, start: usize) -> usize {
         let mut events = reply.array("events");
+        let steps_max = (WORK_MAX / (STEP + self.patterns.cost())).clamp(1, STEPS_MAX);
         let (mut steps, mut written) = (0, 0);
         let mut change: Option<Revision> = None;
         let mut last = None;
@@ -176,7 +183,7 @@ impl Watch {
         for past in store.after(&self.position.clone()) {
             let size = events.len() - start;
             if change != Some(past.revision) {
-                if steps >= STEPS_MAX || size > REPLY {
+                if steps >= steps_max || size > REPLY {
                     is_over = false;
                     break;
                 }

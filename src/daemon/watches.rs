@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::contract::Delivery;
 use super::entry::{Fields, write_event, write_value};
-use super::store::{Condition, Past, Store, Variable};
+use super::store::{Condition, Past, Position, Store, Variable};
 use super::table::Token;
 use super::watch::{Hit, Watch};
 use crate::map::Revision;
@@ -44,6 +44,11 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
+    /// How many bytes of memory it keeps, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        self.key.len() + self.condition.memory()
+    }
+
     /// Whether the variable is as wanted.
     pub(crate) fn is_over(&self, variable: Option<Variable<'_>>) -> bool {
         let revision = variable.map_or(0, |variable| variable.revision().0);
@@ -127,12 +132,30 @@ impl Watches {
             (is_single, first) = (first, false);
             let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
             self.index.find(key, |who| hits.push((who, past)));
+            if hits.len() > EVENTS_MAX && !is_single {
+                return self.wake_all(store, &before);
+            }
         }
         if is_single {
             self.tell_one(store, hits);
         } else {
             self.tell_many(store, hits);
         }
+    }
+
+    /// More events than are told at once: everybody who must hear of them is woken to walk along
+    /// the history, when it is his turn.
+    fn wake_all(&mut self, store: &Store, before: &Position) {
+        let (mut listeners, mut behind) = (Vec::new(), BTreeSet::new());
+        for past in store.after(before) {
+            let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
+            self.index.find(key, |who| listeners.push(who));
+            for who in listeners.drain(..) {
+                self.hit(who, store, &past, false);
+                behind.insert(who);
+            }
+        }
+        self.outbox.extend(behind.into_iter().map(Delivery::Wake));
     }
 
     /// What is to be sent. To be emptied after each change.
@@ -162,24 +185,19 @@ impl Watches {
 
     /// Several variables were changed at once: each watcher is told all of it in one reply.
     fn tell_many(&mut self, store: &Store, hits: Vec<(Token, Past<'_>)>) {
-        let can_tell = hits.len() <= EVENTS_MAX;
         let mut told: BTreeMap<Token, (Fields, Vec<Past<'_>>)> = BTreeMap::new();
-        let mut behind = BTreeSet::new();
         for (who, past) in hits {
-            if let Some(fields) = self.hit(who, store, &past, can_tell) {
+            if let Some(fields) = self.hit(who, store, &past, true) {
                 told.entry(who)
                     .or_insert_with(|| (fields, Vec::new()))
                     .1
                     .push(past);
-            } else if !can_tell {
-                behind.insert(who);
             }
         }
         for (who, (fields, events)) in told {
             let reply = event_reply(store, &events, fields);
             self.outbox.push(Delivery::Tell(who, reply));
         }
-        self.outbox.extend(behind.into_iter().map(Delivery::Wake));
     }
 
     /// A variable that `who` may listen to was changed. If it is to be told, the fields it wants.

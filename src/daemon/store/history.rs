@@ -13,6 +13,10 @@ use std::rc::Rc;
 use super::{Content, Writer};
 use crate::map::{Key, Revision};
 
+/// What the last values that one change of many variables keeps may take, in bytes. All of them must
+/// fit in one reply, whatever has to be escaped.
+pub(super) const LAST_VALUES_MAX: usize = 256 << 10;
+
 /// What tombstones may take, in bytes: those of some ten thousand ordinary variables.
 const TOMBSTONES_MAX: usize = 1 << 20;
 
@@ -104,6 +108,11 @@ impl History {
         self.bytes += cost(key, &tombstone);
         self.graves.insert(Rc::clone(key), new);
         self.gone.insert((new, Rc::clone(key)), tombstone);
+    }
+
+    /// Drops the oldest tombstones that are too many. To be called when everybody was told of the
+    /// last change: until then its tombstones are what can be told.
+    pub(super) fn trim(&mut self) {
         while self.bytes > TOMBSTONES_MAX
             && let Some(((revision, key), tombstone)) = self.gone.pop_first()
         {
@@ -163,13 +172,15 @@ fn cost(key: &Key, tombstone: &Tombstone) -> usize {
 }
 
 impl Tombstone {
-    /// A tombstone that remembers the last value, unless it is long.
-    pub(super) fn new(writer: Writer, content: &Content<'_>) -> Self {
+    /// A tombstone that remembers the last value, unless it is long, or there is no room for it
+    /// among those of its change.
+    pub(super) fn new(writer: Writer, content: &Content<'_>, room: &mut usize) -> Self {
         let (bytes, is_text) = match content {
             Content::Text(bytes) => (bytes, true),
             Content::Data(bytes) => (bytes, false),
         };
-        let keeps = bytes.len() <= LAST_VALUE_MAX;
+        let keeps = bytes.len() <= LAST_VALUE_MAX.min(*room);
+        *room -= if keeps { bytes.len() } else { 0 };
         Tombstone {
             writer,
             value: keeps.then(|| LastValue {
@@ -218,7 +229,7 @@ mod tests {
     }
 
     fn tombstone(value: &[u8]) -> Tombstone {
-        Tombstone::new(NOBODY, &Content::Data(value))
+        Tombstone::new(NOBODY, &Content::Data(value), &mut LAST_VALUES_MAX.clone())
     }
 
     fn told(history: &mut History, after: Position) -> Vec<(u64, String, bool)> {
@@ -286,6 +297,7 @@ mod tests {
                 Revision(revision + 2),
                 tombstone(b"v"),
             );
+            history.trim();
             revision += 2;
         }
         assert!(history.bytes <= TOMBSTONES_MAX);

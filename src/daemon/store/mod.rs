@@ -21,7 +21,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use self::decimal::Decimal;
-use self::history::History;
+use self::history::{History, LAST_VALUES_MAX};
 pub(crate) use self::history::{Past, Position, Tombstone};
 pub(crate) use self::key::{KEY_MAX, KeyFlaw};
 
@@ -208,9 +208,10 @@ impl Store {
         let entries = keys
             .iter()
             .filter_map(|key| self.map.get(key).map(Variable));
+        let mut room = LAST_VALUES_MAX;
         let gone: Vec<_> = entries
             .map(|variable| {
-                let tombstone = Tombstone::new(writer, &variable.content());
+                let tombstone = Tombstone::new(writer, &variable.content(), &mut room);
                 (Rc::clone(variable.0.key()), variable.revision(), tombstone)
             })
             .collect();
@@ -243,6 +244,12 @@ impl Store {
         };
         let revision = self.set(key, &value, &Condition::default(), writer)?;
         Ok((sum, revision))
+    }
+
+    /// Forgets of the past what is too much of it. To be called when all who listen have been told
+    /// of the last change.
+    pub(crate) fn trim_history(&mut self) {
+        self.history.trim();
     }
 
     /// Makes the history ready to be looked at. To be called before [`Self::after`].
@@ -335,6 +342,11 @@ impl<'v> Value<'v> {
 }
 
 impl Condition<'_> {
+    /// How many bytes of memory its value keeps.
+    pub(crate) fn memory(&self) -> usize {
+        self.value.as_ref().map_or(0, |value| value.bytes.len())
+    }
+
     /// The same, for longer than the call that gave it.
     pub(crate) fn into_owned(self) -> Condition<'static> {
         let own = |value: Value<'_>| Value {

@@ -145,6 +145,7 @@ impl World {
     fn tell(&mut self) {
         self.store.sort_history();
         self.watches.notify(&self.store, self.store.revision());
+        self.store.trim_history();
     }
 
     fn set(&mut self, key: &str) {
@@ -441,7 +442,9 @@ fn a_watcher_of_other_keys_is_not_reset_by_tombstones_that_were_dropped() {
     for n in 0..20_000 {
         let key = format!("noise/{n}");
         world.set(&key);
+        world.tell();
         world.delete(&[key]);
+        world.tell();
     }
     world.play(&Step::Block(0));
     world.play(&Step::Set(0));
