@@ -12,6 +12,16 @@ pub(crate) struct Fields {
     pub(crate) metadata: bool,
 }
 
+impl Fields {
+    /// What a caller of List or Watch wants.
+    pub(crate) fn wanted(keys_only: Option<bool>, metadata: Option<bool>) -> Self {
+        Fields {
+            values: keys_only != Some(true),
+            metadata: metadata == Some(true),
+        }
+    }
+}
+
 /// Writes the fields of an `Entry`.
 pub(crate) fn write_variable(entry: &mut Object<'_>, variable: Variable<'_>, fields: Fields) {
     entry.text("key", variable.key());

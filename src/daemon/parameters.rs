@@ -66,3 +66,8 @@ pub(crate) fn read_patterns(patterns: &[Text<'_>]) -> Result<Patterns, Failure> 
     Patterns::compile(patterns)
         .map_err(|problem| Failure::InvalidPattern(patterns[problem.index].to_string(), problem))
 }
+
+/// The patterns of a call that may leave them out, which means all variables.
+pub(crate) fn read_filter(patterns: Option<&[Text<'_>]>) -> Result<Patterns, Failure> {
+    patterns.map_or_else(|| Ok(Patterns::all()), read_patterns)
+}

@@ -11,9 +11,8 @@ use super::entry::{Fields, write_value, write_variable};
 use super::failure::Failure;
 use super::interface::{self, Delete, Get, GetStatus, INTERFACE, List, Set};
 use super::jobs::{Job, Work};
-use super::parameters::{read_condition, read_decimal, read_patterns, read_value};
+use super::parameters::{read_condition, read_decimal, read_filter, read_patterns, read_value};
 use super::store::decimal::Decimal;
-use super::store::pattern::Patterns;
 use super::store::{DELETE_MAX, Progress, Refusal, Store, VALUE_MAX, Walk, Writer};
 use super::table::Token;
 use super::watch::{Begin, Watch};
@@ -328,14 +327,8 @@ impl interface::Service for Service {
     }
 
     fn list(&mut self, parameters: List<'_>, call: Call<'_>) -> Answer {
-        let patterns = match &parameters.patterns {
-            Some(patterns) => read_patterns(patterns)?,
-            None => Patterns::all(),
-        };
-        let fields = Fields {
-            values: parameters.keys_only != Some(true),
-            metadata: parameters.metadata == Some(true),
-        };
+        let patterns = read_filter(parameters.patterns.as_deref())?;
+        let fields = Fields::wanted(parameters.keys_only, parameters.metadata);
         Ok(Some(match call.more {
             true => Work::Stream(Walk::new(patterns), fields),
             false => Work::Gather(self.store.collection(patterns, usize::MAX), fields),
@@ -343,14 +336,8 @@ impl interface::Service for Service {
     }
 
     fn watch(&mut self, parameters: interface::Watch<'_>, call: Call<'_>) -> Answer {
-        let patterns = match &parameters.patterns {
-            Some(patterns) => read_patterns(patterns)?,
-            None => Patterns::all(),
-        };
-        let fields = Fields {
-            values: parameters.keys_only != Some(true),
-            metadata: parameters.metadata == Some(true),
-        };
+        let patterns = read_filter(parameters.patterns.as_deref())?;
+        let fields = Fields::wanted(parameters.keys_only, parameters.metadata);
         let now = self.store.revision();
         let is_ours = |instance: &Text<'_>| **instance == *self.store.instance();
         let begin = match parameters.after_revision {

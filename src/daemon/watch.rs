@@ -212,7 +212,7 @@ impl Watch {
 
     fn concerns(&self, past: &Past<'_>) -> bool {
         let never_heard_of = past.tombstone.is_some() && past.revision <= self.start;
-        let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
+        let key = past.key_text();
         !never_heard_of && self.patterns.matches(key)
     }
 }

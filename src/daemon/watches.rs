@@ -130,7 +130,7 @@ impl Watches {
         let (mut is_single, mut first) = (true, true);
         for past in store.after(&before) {
             (is_single, first) = (first, false);
-            let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
+            let key = past.key_text();
             self.index.find(key, |who| hits.push((who, past)));
             if hits.len() > EVENTS_MAX && !is_single {
                 return self.wake_all(store, &before);
@@ -148,7 +148,7 @@ impl Watches {
     fn wake_all(&mut self, store: &Store, before: &Position) {
         let (mut listeners, mut behind) = (Vec::new(), BTreeSet::new());
         for past in store.after(before) {
-            let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
+            let key = past.key_text();
             self.index.find(key, |who| listeners.push(who));
             for who in listeners.drain(..) {
                 self.hit(who, store, &past, false);
@@ -218,7 +218,7 @@ impl Watches {
                 None
             }
             Listener::Watch(watch) => {
-                let key = std::str::from_utf8(past.key).expect("keys are UTF-8");
+                let key = past.key_text();
                 let is_told = watch.patterns().matches(key)
                     && watch.hit(past.revision, can_tell) == Hit::Tell;
                 is_told.then(|| watch.fields())

@@ -74,6 +74,13 @@ pub(crate) struct Past<'h> {
     pub(crate) tombstone: Option<&'h Tombstone>,
 }
 
+impl<'h> Past<'h> {
+    /// The key as text: the store lets nothing else in.
+    pub(crate) fn key_text(&self) -> &'h str {
+        std::str::from_utf8(self.key).expect("keys are UTF-8")
+    }
+}
+
 impl History {
     /// The newest revision at which something was deleted that is not known any more.
     pub(super) fn forgotten(&self) -> Revision {
