@@ -680,3 +680,37 @@ fn what_a_wait_keeps_counts_as_waiting() {
     });
     drop(waiting);
 }
+
+/// A caller that sends all it has to ask and says so lost the answers to what came after a Wait.
+#[test]
+fn what_is_asked_after_a_wait_is_answered_though_nothing_more_is_said() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    peer.send_calls(WAIT, [json!({ "key": "flag" })]);
+    peer.send_calls(SET, [set("seen", "yes")]);
+    peer.send_calls(WAIT, [json!({ "key": "seen", "changedFrom": 2 })]);
+    peer.send_calls(GET, [json!({ "key": "flag" })]);
+    peer.stream().shutdown(Shutdown::Write).unwrap();
+    for key in ["flag", "seen"] {
+        // Whoever asks after the end of what a peer says is answered after that was noticed.
+        (0..3).for_each(|_| drop(daemon.ask(GET, json!({ "key": key }))));
+        daemon.ask(SET, set(key, "now"));
+    }
+    let mut answer = |field: &str| peer.receive()["parameters"][field].take();
+    assert_eq!(answer("value"), "now");
+    assert_eq!(answer("revision"), 2);
+    assert_eq!(answer("revision"), 3);
+    assert_eq!(answer("value"), "now");
+    peer.expect_closed();
+}
+
+/// What was asked after a Watch was done if its caller hung up, and not if it said no more.
+#[test]
+fn what_is_asked_after_a_watch_is_done_when_nothing_more_is_said() {
+    let daemon = Daemon::start();
+    let (mut peer, _) = watch(&daemon, json!({}));
+    peer.send_calls(SET, [set("a", "1")]);
+    peer.stream().shutdown(Shutdown::Write).unwrap();
+    peer.expect_closed();
+    assert_eq!(daemon.ask(GET, json!({ "key": "a" }))["value"], "1");
+}
