@@ -258,6 +258,22 @@ impl<J: Unfinished> Connection<J> {
         self.deaf = true;
         self.output = Output::default();
         self.job.take_if(|job| !job.changes_something());
+        self.backlog = self.input.waiting() > 0;
+    }
+
+    /// If the peer says nothing more while it waits for what others do, is it gone?
+    ///  1. It listens for as long as it is there: yes, what it asked for after that cannot be
+    ///     answered any more.
+    ///  2. It waits, and that is the last that it asked for: yes.
+    ///  3. It waits, and has asked for something after that: no, all of it is answered.
+    pub(crate) fn heed_end(&mut self) {
+        let is_gone = |job: &J| {
+            let is_last = self.input.waiting() == 0;
+            job.ends_with_caller() && (is_last || job.is_endless())
+        };
+        if self.ended && !self.deaf && self.job.as_ref().is_some_and(is_gone) {
+            self.hang_up();
+        }
     }
 
     /// Whether it takes no more answers.
@@ -265,9 +281,13 @@ impl<J: Unfinished> Connection<J> {
         self.deaf
     }
 
-    /// Nothing more is to be read; what was read is answered.
+    /// Nothing more is to be read; what was read is answered, unless it comes after a call that
+    /// waits for what others do: they do nothing any more.
     pub(crate) fn end(&mut self) {
         self.ended = true;
+        if self.job.as_ref().is_some_and(J::ends_with_caller) {
+            self.input = Framer::default();
+        }
     }
 
     /// Whether there is work that need not wait for the peer.
@@ -285,12 +305,8 @@ impl<J: Unfinished> Connection<J> {
 
     /// Whether nothing is left to do for the peer.
     pub(crate) fn is_done(&self) -> bool {
-        let is_idle = || !self.backlog && self.output.len() == 0;
-        let has_ended = || match &self.job {
-            Some(job) => job.ends_with_caller(),
-            None => is_idle(),
-        };
-        self.has_failed || self.ended && has_ended()
+        let is_idle = || self.job.is_none() && !self.backlog && self.output.len() == 0;
+        self.has_failed || self.ended && is_idle()
     }
 
     /// When something must happen, whatever the peer does: the rest of a message come, or a call

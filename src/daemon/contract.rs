@@ -65,8 +65,13 @@ pub(crate) trait Unfinished {
         false
     }
 
-    /// Whether it is over when the caller says nothing more.
+    /// Whether it waits for what others do, so that it is over when its caller is gone.
     fn ends_with_caller(&self) -> bool {
+        false
+    }
+
+    /// Whether nothing but that ends it.
+    fn is_endless(&self) -> bool {
         false
     }
 

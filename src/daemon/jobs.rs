@@ -64,6 +64,10 @@ impl Unfinished for Job {
         matches!(self.work, Work::Watch(_) | Work::Wait(..))
     }
 
+    fn is_endless(&self) -> bool {
+        matches!(self.work, Work::Watch(_))
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match self.work {
             Work::Wait(deadline, _) => deadline,

@@ -351,6 +351,7 @@ impl<S: Serve> Server<S> {
         let Some(connection) = self.connections.get_mut(token) else {
             return;
         };
+        connection.heed_end();
         if connection.is_done() {
             return self.close(token);
         }
