@@ -472,3 +472,38 @@ fn a_change_costs_as_many_steps_as_it_has_listeners() {
     assert_eq!(found("folder/7/x"), [5000, 1007]);
     assert_eq!(found("key/"), [5000]);
 }
+
+/// A change of many variables was written anew for each watcher.
+#[test]
+fn a_change_of_many_is_written_once_for_all_who_want_the_same_of_it() {
+    let mut world = World::new();
+    for key in ["a/1", "a/2", "b/1"] {
+        world.set(key);
+        world.tell();
+    }
+    let keys_only = Fields {
+        values: false,
+        ..ALL
+    };
+    let filters = [("a/", ALL), ("a/*", ALL), ("**", ALL), ("a/", keys_only)];
+    for (who, (pattern, fields)) in (0..).map(Token::from_u64).zip(filters) {
+        let patterns = Patterns::compile(&[pattern]).unwrap();
+        let watch = Watch::new(patterns, fields, Begin::Now, world.store.revision());
+        world.watches.watch(who, watch);
+        let is_all = world.watches.catch_up(who, &world.store, &mut Vec::new());
+        assert!(is_all);
+    }
+    world.delete_all(&["**"]);
+    world.tell();
+    let replies: Vec<Rc<[u8]>> = std::mem::take(world.watches.outbox())
+        .into_iter()
+        .map(|delivery| match delivery {
+            Delivery::Tell(_, reply) => reply,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let is_shared = |one: usize, other: usize| Rc::ptr_eq(&replies[one], &replies[other]);
+    assert!(is_shared(0, 1));
+    assert!(!is_shared(0, 2), "more variables");
+    assert!(!is_shared(0, 3), "fewer fields");
+}
