@@ -4,7 +4,7 @@ use super::store::{Content, Past, Store, Variable, Writer};
 use crate::wire::reply::Object;
 
 /// Which fields of an entry are wanted, besides key and revision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Fields {
     /// The value.
     pub(crate) values: bool,

@@ -12,7 +12,7 @@ use super::entry::{Fields, write_event, write_value};
 use super::store::{Condition, Past, Position, Store, Variable};
 use super::table::Token;
 use super::watch::{Hit, Watch};
-use crate::map::Revision;
+use crate::map::{Key, Revision};
 use crate::wire::reply::Reply;
 
 /// Most events of one change of many variables that are told at once, to all watchers together.
@@ -183,7 +183,8 @@ impl Watches {
         }
     }
 
-    /// Several variables were changed at once: each watcher is told all of it in one reply.
+    /// Several variables were changed at once: each watcher is told all of it in one reply, which is
+    /// written once for all who want the same.
     fn tell_many(&mut self, store: &Store, hits: Vec<(Token, Past<'_>)>) {
         let mut told: BTreeMap<Token, (Fields, Vec<Past<'_>>)> = BTreeMap::new();
         for (who, past) in hits {
@@ -194,9 +195,13 @@ impl Watches {
                     .push(past);
             }
         }
+        let mut written: HashMap<(Fields, Vec<&Key>), Rc<[u8]>> = HashMap::new();
         for (who, (fields, events)) in told {
-            let reply = event_reply(store, &events, fields);
-            self.outbox.push(Delivery::Tell(who, reply));
+            let keys = events.iter().map(|past| past.key).collect();
+            let reply = written
+                .entry((fields, keys))
+                .or_insert_with(|| event_reply(store, &events, fields));
+            self.outbox.push(Delivery::Tell(who, Rc::clone(reply)));
         }
     }
 
