@@ -17,8 +17,9 @@ use crate::map::{Key, Revision};
 /// fit in one reply, whatever has to be escaped.
 pub(super) const LAST_VALUES_MAX: usize = 256 << 10;
 
-/// What tombstones may take, in bytes: those of some ten thousand ordinary variables.
-const TOMBSTONES_MAX: usize = 1 << 20;
+/// What tombstones may take, in bytes: those of some thousand ordinary variables. So few in tests
+/// that they are dropped there.
+const TOMBSTONES_MAX: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
 /// Longest last value that a tombstone keeps, in bytes: a few large ones must not use up the budget
 /// of many small ones.
