@@ -524,3 +524,32 @@ fn a_change_of_many_is_written_once_for_all_who_want_the_same_of_it() {
     assert!(!is_shared(0, 2), "more variables");
     assert!(!is_shared(0, 3), "fewer fields");
 }
+
+/// A watcher of one key walked along the changes of all the others.
+#[test]
+fn a_watcher_of_few_does_not_walk_along_the_changes_of_others() {
+    let mut world = World::new();
+    world.play(&Step::Set(1));
+    for n in 0..100 {
+        world.set(&format!("noise/{n}"));
+        world.tell();
+    }
+    // Those of a folder and a key, and keys alone; the present state, and what was missed.
+    for pattern in [3, 4] {
+        world.play(&Step::Set(1));
+        world.play(&Step::Watch(pattern, Start::Initial));
+        assert!(!world.clients[0].is_awake, "one turn was enough");
+        world.play(&Step::Block(0));
+        world.play(&Step::Set(1));
+        world.play(&Step::Set(5));
+        for n in 0..100 {
+            world.set(&format!("noise/{n}"));
+            world.tell();
+        }
+        world.play(&Step::Set(2));
+        world.play(&Step::Delete(1));
+        assert_eq!(world.unblock(0), 1);
+        world.check();
+        world.play(&Step::Leave(0));
+    }
+}
