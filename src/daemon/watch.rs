@@ -22,6 +22,10 @@ const WORK_MAX: usize = 100_000;
 /// What a step costs beside the patterns.
 const STEP: usize = 16;
 
+/// Most looks, in one turn, for the keys that a watcher watches, if that may save it a walk along
+/// the changes of all others. So few in tests that there are too many keys.
+const LOOKS_MAX: usize = if cfg!(test) { 6 } else { 4096 };
+
 /// A reply ends with the change that makes it larger than this, in bytes.
 const REPLY: usize = 64 << 10;
 
@@ -33,6 +37,8 @@ pub(crate) struct Watch {
     /// Everything up to here was told. Only kept while it is behind.
     position: Position,
     is_up_to_date: bool,
+    /// Whether it watches too many keys to look for each.
+    is_wide: bool,
     /// Whether it took all that it was sent.
     has_room: bool,
     /// What was deleted up to here it never heard of, so that needs no telling.
@@ -82,6 +88,7 @@ impl Watch {
             fields,
             position: (after, None),
             is_up_to_date: false,
+            is_wide: false,
             has_room: false,
             start: if matches!(begin, Begin::After(_)) {
                 after
@@ -144,7 +151,7 @@ impl Watch {
         }
         let start = out.len();
         let mut reply = Reply::new(&mut *out).parameters();
-        let events = self.walk(store, &mut reply, start);
+        let events = self.tell(store, &mut reply, start);
         reply.count("revision", self.position.0.0);
         if self.is_first {
             reply.string("instance", store.instance());
@@ -160,6 +167,7 @@ impl Watch {
                 reply.count("skipped", skipped);
             }
             (self.missed, self.told, self.is_counted) = (0, 0, true);
+            self.is_wide = false;
         }
         reply.continues();
         drop(reply);
@@ -171,16 +179,37 @@ impl Watch {
         skipped
     }
 
-    /// Goes along the history, writes what matches, and says how many events that were. Ends
-    /// between two changes, unless one alone is larger than a reply can be.
-    fn walk(&mut self, store: &Store, reply: &mut Object<'_>, start: usize) -> usize {
-        let mut events = reply.array("events");
+    /// Writes what comes next, and says how many events that were.
+    fn tell(&mut self, store: &Store, reply: &mut Object<'_>, start: usize) -> usize {
         let steps_max = (WORK_MAX / (STEP + self.patterns.cost())).clamp(1, STEPS_MAX);
+        let position = self.position.clone();
+        let is_far = store.revision().0 - position.0.0 > steps_max as u64;
+        if is_far && !self.is_wide {
+            let ranges = self.patterns.ranges();
+            match store.few_after(&position, self.start, ranges, LOOKS_MAX) {
+                Some(few) => return self.walk(few.into_iter(), steps_max, store, reply, start),
+                None => self.is_wide = true,
+            }
+        }
+        self.walk(store.after(&position), steps_max, store, reply, start)
+    }
+
+    /// Goes along a part of the history, writes what matches, and says how many events that were.
+    /// Ends between two changes, unless one alone is larger than a reply can be.
+    fn walk<'s>(
+        &mut self,
+        history: impl Iterator<Item = Past<'s>>,
+        steps_max: usize,
+        store: &Store,
+        reply: &mut Object<'_>,
+        start: usize,
+    ) -> usize {
+        let mut events = reply.array("events");
         let (mut steps, mut written) = (0, 0);
         let mut change: Option<Revision> = None;
         let mut last = None;
         let mut is_over = true;
-        for past in store.after(&self.position.clone()) {
+        for past in history {
             let size = events.len() - start;
             if change != Some(past.revision) {
                 if steps >= steps_max || size > REPLY {

@@ -80,6 +80,30 @@ impl<'h> Past<'h> {
     pub(crate) fn key_text(&self) -> &'h str {
         std::str::from_utf8(self.key).expect("keys are UTF-8")
     }
+
+    fn gone((place, tombstone): (&'h (Revision, Key), &'h Tombstone)) -> Self {
+        Past {
+            revision: place.0,
+            key: &place.1,
+            tombstone: Some(tombstone),
+        }
+    }
+
+    /// Whether it comes after a position.
+    pub(super) fn is_after(&self, position: &Position) -> bool {
+        match position {
+            (revision, None) => self.revision > *revision,
+            (revision, Some(key)) => (self.revision, self.key) > (Revision(revision.0 + 1), key),
+        }
+    }
+}
+
+/// Where to begin to look for what comes after a position.
+fn first_after(position: &Position) -> Bound<(Revision, Key)> {
+    match position {
+        (revision, None) => Bound::Included((Revision(revision.0 + 1), Key::from([]))),
+        (revision, Some(key)) => Bound::Excluded((Revision(revision.0 + 1), Rc::clone(key))),
+    }
 }
 
 impl History {
@@ -133,31 +157,29 @@ impl History {
     /// What comes after `position`, in order.
     pub(super) fn after<'h>(&'h self, position: &Position) -> impl Iterator<Item = Past<'h>> {
         debug_assert!(self.unsorted.is_empty(), "to be sorted before");
-        let from = match position {
-            (revision, None) => Bound::Included((Revision(revision.0 + 1), Key::from([]))),
-            (revision, Some(key)) => Bound::Excluded((Revision(revision.0 + 1), Rc::clone(key))),
-        };
-        let range = (from, Bound::Unbounded);
-        let living = self
-            .living
-            .range(range.clone())
-            .map(|(revision, key)| Past {
-                revision: *revision,
-                key,
-                tombstone: None,
-            });
-        let gone = self
-            .gone
-            .range(range)
-            .map(|((revision, key), tombstone)| Past {
-                revision: *revision,
-                key,
-                tombstone: Some(tombstone),
-            });
+        let range = (first_after(position), Bound::Unbounded);
+        let living = self.living.range(range).map(|(revision, key)| Past {
+            revision: *revision,
+            key,
+            tombstone: None,
+        });
         Merged {
             living: living.peekable(),
-            gone: gone.peekable(),
+            gone: self.gone_after(position).peekable(),
         }
+    }
+
+    /// The tombstone of a key, if it has one.
+    pub(super) fn tombstone(&self, key: &[u8]) -> Option<Past<'_>> {
+        let (key, revision) = self.graves.get_key_value(key)?;
+        let place = (*revision, Rc::clone(key));
+        self.gone.get_key_value(&place).map(Past::gone)
+    }
+
+    /// What was deleted after `position`, in order.
+    pub(super) fn gone_after<'h>(&'h self, position: &Position) -> impl Iterator<Item = Past<'h>> {
+        let range = (first_after(position), Bound::Unbounded);
+        self.gone.range(range).map(Past::gone)
     }
 
     /// A key that has a tombstone lives again.

@@ -10,6 +10,7 @@
 pub(crate) mod decimal;
 mod history;
 mod key;
+mod lookup;
 pub(crate) mod pattern;
 mod walk;
 
@@ -25,7 +26,7 @@ use self::history::{History, LAST_VALUES_MAX};
 pub(crate) use self::history::{Past, Position, Tombstone};
 pub(crate) use self::key::{KEY_MAX, KeyFlaw};
 
-use self::pattern::Patterns;
+use self::pattern::{KeyRange, Patterns};
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk};
 use crate::map::{Entry, Full, Key, Limits, Map, Revision, Set, Stamp};
@@ -261,6 +262,18 @@ impl Store {
     /// change.
     pub(crate) fn after(&self, position: &Position) -> impl Iterator<Item = Past<'_>> {
         self.history.after(position)
+    }
+
+    /// The same for the keys in `ranges` alone, if they can be found with so many looks at most.
+    /// What was deleted up to `start` may be left out.
+    pub(crate) fn few_after(
+        &self,
+        position: &Position,
+        start: Revision,
+        ranges: &[KeyRange],
+        looks: usize,
+    ) -> Option<Vec<Past<'_>>> {
+        lookup::few_after(&self.map, &self.history, position, start, ranges, looks)
     }
 
     /// The newest revision at which something was deleted that the history does not tell any more.

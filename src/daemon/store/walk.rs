@@ -135,7 +135,7 @@ impl Walk {
 }
 
 /// The store lets only text in.
-fn text(key: &[u8]) -> &str {
+pub(super) fn text(key: &[u8]) -> &str {
     std::str::from_utf8(key).expect("keys are UTF-8")
 }
 
