@@ -28,6 +28,8 @@ enum Step {
     Delete(usize),
     /// Everything below a pattern, as one change.
     DeleteAll(usize),
+    /// More variables come and go than are remembered.
+    Flood,
     /// A new watcher: its patterns, and where it begins.
     Watch(usize, Start),
     /// A watcher stops to take what it is sent, takes it again, or leaves.
@@ -59,6 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => key.clone().prop_map(Step::Set),
         3 => key.prop_map(Step::Delete),
         1 => pattern.clone().prop_map(Step::DeleteAll),
+        1 => Just(Step::Flood),
         2 => (pattern, start).prop_map(|(pattern, start)| Step::Watch(pattern, start)),
         2 => watcher().prop_map(Step::Block),
         2 => watcher().prop_map(Step::Unblock),
@@ -122,6 +125,9 @@ impl World {
     }
 
     fn play(&mut self, step: &Step) {
+        if matches!(step, Step::Flood) {
+            return self.flood(8);
+        }
         let before = self.store.revision();
         match step {
             Step::Set(key) => self.set(KEYS[*key]),
@@ -141,6 +147,7 @@ impl World {
                 }
             }
             Step::Turn(client) => self.turn(*client),
+            Step::Flood => unreachable!("that is several changes"),
             Step::Leave(client) => {
                 if *client < self.clients.len() {
                     let client = self.clients.remove(*client);
@@ -170,6 +177,19 @@ impl World {
             .unwrap();
         self.changes
             .push((revision.0, key.to_owned(), Some(text.clone())));
+    }
+
+    /// So many variables come, and go at once.
+    fn flood(&mut self, count: usize) {
+        for _ in 0..count {
+            let key = format!("noise/{}", self.store.revision().0);
+            self.set(&key);
+            self.tell();
+            self.deliver();
+            self.delete(&[key]);
+            self.tell();
+            self.deliver();
+        }
     }
 
     fn delete(&mut self, keys: &[String]) {
@@ -342,7 +362,7 @@ impl Client {
                 self.resets += 1;
                 self.state.clear();
                 self.events.clear();
-                (self.since, self.mark, self.is_counted) = (0, 0, false);
+                (self.since, self.seen, self.mark, self.is_counted) = (0, 0, 0, false);
             }
             let mut revisions = BTreeSet::new();
             for event in reply["events"].as_array().unwrap() {
@@ -435,13 +455,7 @@ fn who_comes_back_too_late_begins_anew() {
     world.play(&Step::Block(0));
     world.play(&Step::Set(1));
     world.play(&Step::Delete(0));
-    for n in 0..100 {
-        let key = format!("noise/{n}");
-        world.set(&key);
-        world.tell();
-        world.delete(&[key]);
-        world.tell();
-    }
+    world.flood(100);
     assert!(world.store.forgotten() > Revision(3));
     world.unblock(0);
     assert!(world.clients[0].is_up_to_date);
@@ -457,13 +471,7 @@ fn a_watcher_of_other_keys_is_not_reset_by_tombstones_that_were_dropped() {
     let mut world = World::new();
     world.play(&Step::Set(0));
     world.play(&Step::Watch(1, Start::Now));
-    for n in 0..100 {
-        let key = format!("noise/{n}");
-        world.set(&key);
-        world.tell();
-        world.delete(&[key]);
-        world.tell();
-    }
+    world.flood(100);
     world.play(&Step::Block(0));
     world.play(&Step::Set(0));
     world.play(&Step::Set(0));
@@ -552,4 +560,63 @@ fn a_watcher_of_few_does_not_walk_along_the_changes_of_others() {
         world.check();
         world.play(&Step::Leave(0));
     }
+}
+
+/// A watcher that had to begin anew had to do so again and again, as long as other variables came
+/// and went faster than it got on.
+#[test]
+fn who_begins_anew_comes_to_the_end_whatever_comes_and_goes() {
+    for start in [Start::Initial, Start::Now] {
+        let mut world = World::new();
+        for n in 0..100 {
+            world.set(&format!("old/{n}"));
+            world.tell();
+        }
+        world.play(&Step::Watch(0, start));
+        if matches!(start, Start::Now) {
+            // It misses a deletion, and that is forgotten.
+            world.play(&Step::Block(0));
+            world.delete(&["old/0".to_owned()]);
+            world.tell();
+            world.flood(20);
+            world.play(&Step::Unblock(0));
+        }
+        let mut turns = 0;
+        while world.clients[0].is_awake {
+            world.flood(20);
+            // What it was told of, or will be, is deleted as well.
+            if turns % 4 == 0 {
+                world.delete(&[format!("old/{}", turns + 1)]);
+                world.tell();
+            }
+            world.play(&Step::Turn(0));
+            turns += 1;
+            assert!(turns < 50, "100 variables and some, three in a turn");
+        }
+        assert!(world.clients[0].resets <= 1);
+        world.check();
+    }
+}
+
+/// Whoever does not go on makes the service remember no more than a little.
+#[test]
+fn what_is_kept_for_those_who_catch_up_is_bounded() {
+    let mut world = World::new();
+    for n in 0..100 {
+        world.set(&format!("old/{n}"));
+        world.tell();
+    }
+    world.play(&Step::Watch(0, Start::Initial));
+    (0..20).for_each(|_| world.play(&Step::Turn(0)));
+    for n in 0..60 {
+        world.delete(&[format!("old/{n}")]);
+        world.tell();
+        world.flood(1);
+    }
+    let remembered = world.store.after(&(Revision(0), None));
+    let gone = remembered.filter(|past| past.tombstone.is_some()).count();
+    assert!(gone < 30, "{gone}");
+    world.unblock(0);
+    assert_eq!(world.clients[0].resets, 1, "it was left behind");
+    world.check();
 }
