@@ -4,12 +4,13 @@
 //! as it happens. One that does not is behind: it costs nothing then but a counter, and when it
 //! takes something again it walks along the store's history, from its position to the present,
 //! where each variable stands once, at its last change. So it misses values that newer ones
-//! replaced, and is told how many, but never the last one.
+//! replaced, and is told how many, but never the last one. Variables that come and go while it walks
+//! it is not told of at all; so it gets to the end also if there are very many.
 
 use super::entry::{Fields, write_event};
 use super::failure::REPLY_MAX;
 use super::store::pattern::Patterns;
-use super::store::{Past, Position, Store};
+use super::store::{Past, Position, Store, Walker};
 use crate::map::Revision;
 use crate::wire::reply::{Object, Reply};
 
@@ -36,6 +37,8 @@ pub(crate) struct Watch {
     fields: Fields,
     /// Everything up to here was told. Only kept while it is behind.
     position: Position,
+    /// What keeps what it needs from being forgotten, after its first turn of several.
+    walker: Option<Walker>,
     is_up_to_date: bool,
     /// Whether it watches too many keys to look for each.
     is_wide: bool,
@@ -87,6 +90,7 @@ impl Watch {
             patterns,
             fields,
             position: (after, None),
+            walker: None,
             is_up_to_date: false,
             is_wide: false,
             has_room: false,
@@ -143,15 +147,20 @@ impl Watch {
         if self.is_up_to_date && !self.is_first {
             return 0;
         }
-        if store.forgotten() > self.position.0.max(self.start) {
+        let lost = match self.walker {
+            Some(_) => store.lost(),
+            None => store.forgotten(),
+        };
+        if lost > self.seen() {
             self.start = store.revision();
-            self.position = (Revision::default(), None);
+            (self.position, self.walker) = ((Revision::default(), None), None);
             // It is told again what it was told before: that counts for nothing.
             (self.is_reset, self.told, self.is_counted) = (true, 0, false);
         }
         let start = out.len();
         let mut reply = Reply::new(&mut *out).parameters();
         let events = self.tell(store, &mut reply, start);
+        self.walker = (!self.is_up_to_date).then(|| store.walker(self.seen()));
         reply.count("revision", self.position.0.0);
         if self.is_first {
             reply.string("instance", store.instance());
@@ -177,6 +186,11 @@ impl Watch {
         }
         (self.is_first, self.is_reset) = (false, false);
         skipped
+    }
+
+    /// Up to here it knows of everything that was deleted.
+    fn seen(&self) -> Revision {
+        self.position.0.max(self.start)
     }
 
     /// Writes what comes next, and says how many events that were.
@@ -209,6 +223,7 @@ impl Watch {
         let mut change: Option<Revision> = None;
         let mut last = None;
         let mut is_over = true;
+        let seen = self.seen();
         for past in history {
             let size = events.len() - start;
             if change != Some(past.revision) {
@@ -221,13 +236,17 @@ impl Watch {
                 self.position = (Revision(past.revision.0 - 1), last);
                 return written;
             }
+            last = Some(past.key.clone());
+            // Costs next to nothing, and there are only so many tombstones.
+            if self.never_knew(&past, seen) {
+                continue;
+            }
             steps += 1;
-            if self.concerns(&past) {
+            if self.patterns.matches(past.key_text()) {
                 write_event(&mut events.object(), store, &past, self.fields);
                 written += 1;
                 self.told += u64::from(past.revision > self.counted_from);
             }
-            last = Some(past.key.clone());
         }
         self.is_up_to_date = is_over;
         let seen = if is_over {
@@ -239,9 +258,11 @@ impl Watch {
         written
     }
 
-    fn concerns(&self, past: &Past<'_>) -> bool {
-        let never_heard_of = past.tombstone.is_some() && past.revision <= self.start;
-        let key = past.key_text();
-        !never_heard_of && self.patterns.matches(key)
+    /// Whether this is gone, and it was never told that it was there: gone before it began, or come
+    /// and gone since its last turn, which ended at `seen`.
+    fn never_knew(&self, past: &Past<'_>, seen: Revision) -> bool {
+        past.tombstone.is_some_and(|tombstone| {
+            past.revision <= self.start || self.walker.is_some() && tombstone.born > seen
+        })
     }
 }

@@ -3,13 +3,15 @@
 //! This is what watchers that are behind, or come back, walk along: all that changed after a
 //! revision, each variable once, at its last change. A variable that was deleted leaves a tombstone
 //! in the same order, until newer ones have used up [`TOMBSTONES_MAX`]. What was dropped is not
-//! known any more: who has not seen everything up to [`History::forgotten`] must begin anew.
+//! known any more: who comes back and has not seen everything up to [`History::forgotten`] must
+//! begin anew. Who is catching up already is a [`Walker`]: what it needs is kept beyond that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter::Peekable;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use super::walkers::{Walker, Walkers};
 use super::{Content, Writer};
 use crate::map::{Key, Revision};
 
@@ -20,6 +22,13 @@ pub(super) const LAST_VALUES_MAX: usize = 256 << 10;
 /// What tombstones may take, in bytes: those of some thousand ordinary variables. So few in tests
 /// that they are dropped there.
 const TOMBSTONES_MAX: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
+
+/// What tombstones may take beside that, in bytes, which are kept for those who catch up: some twenty
+/// thousand. More, and a turn in which a walk passes all of them takes more than a millisecond.
+const KEPT_MAX: usize = if cfg!(test) { 2 << 10 } else { 4 << 20 };
+
+/// Most tombstones that are given up after a change because nobody needs them any more.
+const RELEASED_MAX: usize = 4096;
 
 /// Longest last value that a tombstone keeps, in bytes: a few large ones must not use up the budget
 /// of many small ones.
@@ -45,9 +54,14 @@ pub(super) struct History {
     gone: BTreeMap<(Revision, Key), Tombstone>,
     /// Where the tombstone of a key stands.
     graves: HashMap<Key, Revision>,
-    /// What the tombstones take.
+    /// What the tombstones take, without those that are kept.
     bytes: usize,
     forgotten: Revision,
+    walkers: Walkers,
+    /// Tombstones up to this one are kept only for those who walk.
+    kept_to: Option<(Revision, Key)>,
+    /// What these take.
+    kept_bytes: usize,
 }
 
 /// What is remembered of a variable that was deleted.
@@ -55,6 +69,8 @@ pub(super) struct History {
 pub(crate) struct Tombstone {
     /// The process that deleted it.
     pub(crate) writer: Writer,
+    /// Since when it was there, if that is known; else 0.
+    pub(crate) born: Revision,
     value: Option<LastValue>,
 }
 
@@ -112,6 +128,16 @@ impl History {
         self.forgotten
     }
 
+    /// Somebody who has seen everything up to this revision goes on there later.
+    pub(super) fn walker(&self, at: Revision) -> Walker {
+        self.walkers.add(at)
+    }
+
+    /// A [`Walker`] that stands before this revision must begin anew.
+    pub(super) fn lost(&self) -> Revision {
+        self.walkers.lost()
+    }
+
     /// A variable was set; before, it was as of `old`.
     pub(super) fn set(&mut self, key: Key, old: Option<Revision>, new: Revision) {
         self.unsorted.push((old, (new, key)));
@@ -126,7 +152,10 @@ impl History {
         for (old, place) in unsorted.drain(..) {
             match old {
                 Some(old) => drop(self.living.remove(&(old, Rc::clone(&place.1)))),
-                None => self.dig_up(&place.1),
+                None => {
+                    let born = self.dig_up(&place.1).unwrap_or(place.0);
+                    self.walkers.note_birth(&place.1, born);
+                }
             }
             self.living.insert(place);
         }
@@ -134,9 +163,16 @@ impl History {
     }
 
     /// A variable that was as of `old` was deleted.
-    pub(super) fn delete(&mut self, key: &Key, old: Revision, new: Revision, tombstone: Tombstone) {
+    pub(super) fn delete(
+        &mut self,
+        key: &Key,
+        old: Revision,
+        new: Revision,
+        mut tombstone: Tombstone,
+    ) {
         self.sort();
         self.living.remove(&(old, Rc::clone(key)));
+        tombstone.born = self.walkers.take_birth(key);
         self.bytes += cost(key, &tombstone);
         self.graves.insert(Rc::clone(key), new);
         self.gone.insert((new, Rc::clone(key)), tombstone);
@@ -145,13 +181,77 @@ impl History {
     /// Drops the oldest tombstones that are too many. To be called when everybody was told of the
     /// last change: until then its tombstones are what can be told.
     pub(super) fn trim(&mut self) {
+        self.release(RELEASED_MAX);
+        self.walkers.rest(RELEASED_MAX);
         while self.bytes > TOMBSTONES_MAX
-            && let Some(((revision, key), tombstone)) = self.gone.pop_first()
+            && let Some((place, tombstone)) = self.oldest()
         {
-            self.bytes -= cost(&key, &tombstone);
-            self.graves.remove(&key);
-            self.forgotten = revision;
+            let (place, born) = (place.clone(), tombstone.born);
+            match self.walkers.need(born, place.0) {
+                true => self.keep(place),
+                false => self.forget(&place),
+            }
         }
+        while self.kept_bytes > KEPT_MAX {
+            self.walkers.leave_behind();
+            self.release(usize::MAX);
+        }
+    }
+
+    /// The oldest tombstone that is not kept.
+    fn oldest(&self) -> Option<(&(Revision, Key), &Tombstone)> {
+        match &self.kept_to {
+            None => self.gone.first_key_value(),
+            Some(place) => {
+                let range = (Bound::Excluded(place), Bound::Unbounded);
+                self.gone.range::<(Revision, Key), _>(range).next()
+            }
+        }
+    }
+
+    /// Keeps the oldest tombstone for those who walk. They can do without the last value, unless
+    /// this is about the last change, which they may just have been woken for.
+    fn keep(&mut self, place: (Revision, Key)) {
+        let last = self.gone.last_key_value().map(|(place, _)| place.0);
+        if let Some(tombstone) = self.gone.get_mut(&place) {
+            self.bytes -= cost(&place.1, tombstone);
+            tombstone.value.take_if(|_| last != Some(place.0));
+            self.kept_bytes += cost(&place.1, tombstone);
+        }
+        self.kept_to = Some(place);
+    }
+
+    /// Gives up tombstones that were kept and that nobody needs any more, so many at most.
+    fn release(&mut self, most: usize) {
+        for _ in 0..most {
+            if self.kept_bytes == 0 {
+                break;
+            }
+            let kept_to = self.kept_to.as_ref();
+            match self.gone.first_key_value() {
+                Some((place, _)) if Some(place) <= kept_to && self.walkers.have_passed(place.0) => {
+                    let place = place.clone();
+                    self.forget(&place);
+                }
+                _ => break,
+            }
+        }
+    }
+
+    fn forget(&mut self, place: &(Revision, Key)) {
+        self.take(place);
+        self.graves.remove(&place.1);
+        self.forgotten = self.forgotten.max(place.0);
+    }
+
+    /// Removes a tombstone.
+    fn take(&mut self, place: &(Revision, Key)) -> Option<Tombstone> {
+        let tombstone = self.gone.remove(place)?;
+        match Some(place) <= self.kept_to.as_ref() {
+            true => self.kept_bytes -= cost(&place.1, &tombstone),
+            false => self.bytes -= cost(&place.1, &tombstone),
+        }
+        Some(tombstone)
     }
 
     /// What comes after `position`, in order.
@@ -182,13 +282,11 @@ impl History {
         self.gone.range(range).map(Past::gone)
     }
 
-    /// A key that has a tombstone lives again.
-    fn dig_up(&mut self, key: &Key) {
-        if let Some(revision) = self.graves.remove(key)
-            && let Some(tombstone) = self.gone.remove(&(revision, Rc::clone(key)))
-        {
-            self.bytes -= cost(key, &tombstone);
-        }
+    /// A key that may have a tombstone lives again. If it has one: since when it was there before.
+    fn dig_up(&mut self, key: &Key) -> Option<Revision> {
+        let revision = self.graves.remove(key)?;
+        let tombstone = self.take(&(revision, Rc::clone(key)))?;
+        Some(tombstone.born)
     }
 }
 
@@ -213,6 +311,7 @@ impl Tombstone {
         *room -= if keeps { bytes.len() } else { 0 };
         Tombstone {
             writer,
+            born: Revision::default(),
             value: keeps.then(|| LastValue {
                 bytes: (*bytes).into(),
                 is_text,

@@ -13,6 +13,7 @@ mod key;
 mod lookup;
 pub(crate) mod pattern;
 mod walk;
+mod walkers;
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -29,6 +30,7 @@ pub(crate) use self::key::{KEY_MAX, KeyFlaw};
 use self::pattern::{KeyRange, Patterns};
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk};
+pub(crate) use self::walkers::Walker;
 use crate::map::{Entry, Full, Key, Limits, Map, Revision, Set, Stamp};
 use crate::wire::text::{Flaw, flaw, is_text};
 
@@ -279,6 +281,17 @@ impl Store {
     /// The newest revision at which something was deleted that the history does not tell any more.
     pub(crate) fn forgotten(&self) -> Revision {
         self.history.forgotten()
+    }
+
+    /// Somebody who has seen everything up to this revision catches up from there later: what it
+    /// needs is kept, as long as there is room for it.
+    pub(crate) fn walker(&self, at: Revision) -> Walker {
+        self.history.walker(at)
+    }
+
+    /// A [`Walker`] that stands before this revision has lost something that it needs.
+    pub(crate) fn lost(&self) -> Revision {
+        self.history.lost()
     }
 
     /// The variable that a step of the history tells of; `None` if it is gone.
