@@ -17,7 +17,8 @@ use crate::wire::reply::Reply;
 
 /// Most events of one change of many variables that are told at once, to all watchers together.
 /// Beyond that they walk along the history, each in its turn.
-const EVENTS_MAX: usize = 4096;
+/// So few in tests that there are more.
+const EVENTS_MAX: usize = if cfg!(test) { 10 } else { 4096 };
 
 /// Everybody who listens.
 #[derive(Default)]
@@ -27,6 +28,9 @@ pub(crate) struct Watches {
     outbox: Vec<Delivery>,
     watches: u64,
     skipped: u64,
+    /// How many times a listener was looked at because of a change.
+    #[cfg(test)]
+    steps: usize,
 }
 
 enum Listener {
@@ -213,6 +217,8 @@ impl Watches {
         past: &Past<'_>,
         can_tell: bool,
     ) -> Option<Fields> {
+        #[cfg(test)]
+        (self.steps += 1);
         match self.listeners.get_mut(&who)? {
             Listener::Wait(wait) => {
                 let variable = store.variable(past);

@@ -89,6 +89,8 @@ struct Client {
     seen: u64,
     since: u64,
     is_up_to_date: bool,
+    /// How many replies it got.
+    replies: usize,
     /// How often it was told to begin anew.
     resets: usize,
     /// How much it was told at the last time it was up to date.
@@ -133,7 +135,10 @@ impl World {
             Step::Set(key) => self.set(KEYS[*key]),
             Step::Delete(key) => self.delete(&[KEYS[*key].to_owned()]),
             Step::DeleteAll(pattern) => self.delete_all(PATTERNS[*pattern]),
-            Step::Watch(pattern, start) => self.watch(PATTERNS[*pattern], *start),
+            Step::Watch(pattern, start) if self.clients.len() < 4 => {
+                self.watch(PATTERNS[*pattern], *start)
+            }
+            Step::Watch(..) => {}
             Step::Block(client) => {
                 if let Some(client) = self.clients.get_mut(*client) {
                     client.is_blocked = true;
@@ -222,9 +227,6 @@ impl World {
     }
 
     fn watch(&mut self, patterns: &[&str], start: Start) {
-        if self.clients.len() == 4 {
-            return;
-        }
         let who = Token::from_u64(self.next);
         self.next += 1;
         let now = self.store.revision();
@@ -238,6 +240,7 @@ impl World {
             seen: 0,
             since: now.0,
             is_up_to_date: false,
+            replies: 0,
             resets: 0,
             mark: 0,
             began: now.0,
@@ -358,6 +361,7 @@ impl Client {
         for reply in replies.split_inclusive(|byte| *byte == 0) {
             let reply: Json = serde_json::from_slice(reply.strip_suffix(&[0]).unwrap()).unwrap();
             let reply = &reply["parameters"];
+            self.replies += 1;
             if reply["reset"] == true {
                 self.resets += 1;
                 self.state.clear();
@@ -619,4 +623,68 @@ fn what_is_kept_for_those_who_catch_up_is_bounded() {
     world.unblock(0);
     assert_eq!(world.clients[0].resets, 1, "it was left behind");
     world.check();
+}
+
+/// A change of many variables with many watchers held up everybody until it had visited each of them
+/// for each variable.
+#[test]
+fn a_change_of_many_for_many_takes_as_many_steps_as_there_are_of_both() {
+    const KEYS: usize = 10;
+    const WATCHERS: usize = 100;
+
+    let mut world = World::new();
+    for n in 0..KEYS {
+        world.set(&format!("k/{n}"));
+        world.tell();
+    }
+    (0..WATCHERS).for_each(|_| world.watch(&["**"], Start::Now));
+    world.watch(&["k/?", "other"], Start::Now);
+    world.watch(&["k/[x-z]"], Start::Now);
+    // One who waits, one who is behind, and one who takes nothing.
+    let waiter = Token::from_u64(1000);
+    let wait = Wait {
+        key: "k/3".to_owned(),
+        condition: Condition {
+            defined: Some(false),
+            ..Condition::default()
+        },
+        changed_from: None,
+    };
+    world.watches.wait(waiter, wait);
+    world.watch(&["**"], Start::Initial);
+    world.watch(&["**"], Start::Now);
+    world.play(&Step::Block(WATCHERS + 3));
+    world.play(&Step::Set(0));
+
+    world.watches.steps = 0;
+    world.delete_all(&["k/"]);
+    world.tell();
+    let steps = world.watches.steps;
+    assert!(steps < 2 * (KEYS + WATCHERS), "{steps} steps");
+    let outbox = world.watches.outbox();
+    let end = outbox
+        .iter()
+        .position(|delivery| matches!(delivery, Delivery::End(who, _) if *who == waiter));
+    outbox.remove(end.expect("the wait is over"));
+    world.deliver();
+    // Another such change while not all had their turn.
+    (0..WATCHERS / 2).for_each(|index| world.turn(index));
+    for n in 0..KEYS {
+        world.set(&format!("k/{n}"));
+        world.tell();
+        world.deliver();
+    }
+    world.delete_all(&["k/"]);
+    world.tell();
+    world.deliver();
+    world.check();
+    for client in &world.clients[..WATCHERS / 2] {
+        let told = client
+            .events
+            .iter()
+            .filter(|(revision, ..)| *revision == 12);
+        assert_eq!((told.count(), client.resets), (KEYS, 0));
+    }
+    let silent = &world.clients[WATCHERS + 1];
+    assert_eq!(silent.replies, 1, "nothing that it watches has changed");
 }
