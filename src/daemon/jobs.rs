@@ -17,7 +17,7 @@ const ENTRY_MIN: usize = 24;
 
 /// How much work is done for one call before others have their turn, in the steps of [`Budget`]:
 /// some tenths of a millisecond.
-const SLICE: usize = 100_000;
+pub(crate) const SLICE: usize = 100_000;
 
 /// A call that is being answered in pieces.
 #[derive(Debug)]

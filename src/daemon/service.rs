@@ -10,7 +10,7 @@ use super::contract::{Delivery, Serve};
 use super::entry::{Fields, write_value, write_variable};
 use super::failure::Failure;
 use super::interface::{self, Delete, Get, GetStatus, INTERFACE, List, Set};
-use super::jobs::{Job, Work};
+use super::jobs::{Job, SLICE, Work};
 use super::parameters::{read_condition, read_decimal, read_filter, read_patterns, read_value};
 use super::store::decimal::Decimal;
 use super::store::{DELETE_MAX, Progress, Refusal, Store, VALUE_MAX, Walk, Writer};
@@ -124,6 +124,11 @@ impl Serve for Service {
     }
 
     fn resume(&mut self, mut job: Job, who: Token, out: &mut Vec<u8>) -> Option<Job> {
+        if let Work::Delete(..) = job.work
+            && self.watches.count_on(SLICE)
+        {
+            return Some(job);
+        }
         let start = out.len();
         let before = self.store.revision();
         job.is_asleep = match job.work {

@@ -10,8 +10,8 @@
 use super::entry::{Fields, write_event};
 use super::failure::REPLY_MAX;
 use super::store::pattern::Patterns;
-use super::store::{Past, Position, Store, Walker};
-use crate::map::Revision;
+use super::store::{Past, Position, Store, Walker, text};
+use crate::map::{Key, Revision};
 use crate::wire::reply::{Object, Reply};
 
 /// Most steps through the history in one turn, for one watcher. A change of many variables is one
@@ -21,7 +21,7 @@ const STEPS_MAX: usize = if cfg!(test) { 3 } else { 1024 };
 /// The same in the steps of [`Patterns::cost`]: patterns can cost much more than a step.
 const WORK_MAX: usize = 100_000;
 /// What a step costs beside the patterns.
-const STEP: usize = 16;
+pub(super) const STEP: usize = 16;
 
 /// Most looks, in one turn, for the keys that a watcher watches, if that may save it a walk along
 /// the changes of all others. So few in tests that there are too many keys.
@@ -53,8 +53,12 @@ pub(crate) struct Watch {
     told: u64,
     /// Whether these counters tell all: not for a watch that was resumed.
     is_counted: bool,
+    /// Whether a change happened of which it has not counted how much it watches.
+    is_to_count: bool,
     is_first: bool,
     is_reset: bool,
+    /// Whether the last reply said that it is up to date.
+    was_up_to_date: bool,
 }
 
 /// Where a watch begins.
@@ -103,7 +107,9 @@ impl Watch {
             missed: 0,
             told: 0,
             is_counted: !matches!(begin, Begin::After(_) | Begin::Reset),
+            is_to_count: false,
             is_first: true,
+            was_up_to_date: false,
             is_reset: matches!(begin, Begin::Reset),
         }
     }
@@ -122,12 +128,39 @@ impl Watch {
             return Hit::Tell;
         }
         if self.is_up_to_date {
-            self.is_up_to_date = false;
-            self.counted_from = Revision(revision.0 - 1);
-            self.position = (self.counted_from, None);
+            self.stop_at(Revision(revision.0 - 1));
         }
         self.missed += 1;
         Hit::Missed
+    }
+
+    /// Many variables were changed after the revision `before`, perhaps some that it watches: it
+    /// counts and tells them in its turn. False if it was told of this change already.
+    pub(crate) fn fall_behind(&mut self, store: &Store, before: Revision) -> bool {
+        if self.is_up_to_date {
+            self.stop_at(before);
+            // It goes on as soon as it can; until then the change must not be forgotten.
+            self.walker = self.has_room.then(|| store.walker(self.seen()));
+        }
+        !std::mem::replace(&mut self.is_to_count, true)
+    }
+
+    /// Whether it is to [`Self::count`].
+    pub(crate) fn is_to_count(&self) -> bool {
+        self.is_to_count
+    }
+
+    /// Counts how many of the variables that were changed it watches.
+    pub(crate) fn count(&mut self, keys: &[Key]) {
+        let matching = keys.iter().filter(|key| self.patterns.matches(text(key)));
+        self.missed += matching.count() as u64;
+        self.is_to_count = false;
+    }
+
+    fn stop_at(&mut self, revision: Revision) {
+        self.is_up_to_date = false;
+        self.counted_from = revision;
+        self.position = (revision, None);
     }
 
     /// It did not take all that it was sent.
@@ -180,9 +213,11 @@ impl Watch {
         }
         reply.continues();
         drop(reply);
-        let says_something = events > 0 || self.is_first || self.is_reset || self.is_up_to_date;
-        if !says_something {
-            out.truncate(start);
+        let is_news = self.is_up_to_date && (!self.was_up_to_date || skipped > 0);
+        let says_something = events > 0 || self.is_first || self.is_reset || is_news;
+        match says_something {
+            true => self.was_up_to_date = self.is_up_to_date,
+            false => out.truncate(start),
         }
         (self.is_first, self.is_reset) = (false, false);
         skipped

@@ -4,19 +4,19 @@
 //! its patterns: a change costs as many steps as it has listeners, however many there are in all.
 //! What they are to be sent goes into an outbox; nothing here knows a socket.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::contract::Delivery;
 use super::entry::{Fields, write_event, write_value};
 use super::store::{Condition, Past, Position, Store, Variable};
 use super::table::Token;
-use super::watch::{Hit, Watch};
+use super::watch::{Hit, STEP, Watch};
 use crate::map::{Key, Revision};
 use crate::wire::reply::Reply;
 
 /// Most events of one change of many variables that are told at once, to all watchers together.
-/// Beyond that they walk along the history, each in its turn.
+/// Beyond that each is visited once, and walks along the history when it is its turn.
 /// So few in tests that there are more.
 const EVENTS_MAX: usize = if cfg!(test) { 10 } else { 4096 };
 
@@ -28,9 +28,25 @@ pub(crate) struct Watches {
     outbox: Vec<Delivery>,
     watches: u64,
     skipped: u64,
+    /// The last change that was too large to be told at once.
+    large: Option<Large>,
     /// How many times a listener was looked at because of a change.
     #[cfg(test)]
     steps: usize,
+}
+
+/// A change of many variables, as long as not all have counted how many of them they watch. There is
+/// one at most.
+///
+/// Whoever has its turn counts first. For those who take nothing, whoever wants to make the next such
+/// change counts before, see [`Watches::count_on`]: nobody waits for them longer than that takes, and
+/// nothing is kept for each of them.
+struct Large {
+    keys: Vec<Key>,
+    /// Those who had not counted when it happened.
+    who: Vec<Token>,
+    /// How many of them still have not, and are there.
+    left: usize,
 }
 
 enum Listener {
@@ -102,6 +118,9 @@ impl Watches {
                 Some(wait.key)
             }
             Listener::Watch(watch) => {
+                if watch.is_to_count() {
+                    self.one_has_counted();
+                }
                 for range in watch.patterns().ranges() {
                     self.index.remove(range.start(), range.is_key(), who);
                 }
@@ -120,6 +139,7 @@ impl Watches {
 
     /// `who` takes something again. Writes what it missed, and says whether that was all.
     pub(crate) fn catch_up(&mut self, who: Token, store: &Store, out: &mut Vec<u8>) -> bool {
+        self.let_count(who);
         let Some(Listener::Watch(watch)) = self.listeners.get_mut(&who) else {
             return true;
         };
@@ -147,19 +167,71 @@ impl Watches {
         }
     }
 
-    /// More events than are told at once: everybody who must hear of them is woken to walk along
-    /// the history, when it is his turn.
+    /// More events than are told at once: everybody who may have to hear of them is woken to walk
+    /// along the history when it is its turn. That takes as many steps as there are variables and
+    /// listeners, not for each of the ones all of the others.
     fn wake_all(&mut self, store: &Store, before: &Position) {
-        let (mut listeners, mut behind) = (Vec::new(), BTreeSet::new());
-        for past in store.after(before) {
-            let key = past.key_text();
-            self.index.find(key, |who| listeners.push(who));
-            for who in listeners.drain(..) {
-                self.hit(who, store, &past, false);
-                behind.insert(who);
+        while self.count_on(usize::MAX) {}
+        let changed: Vec<Past<'_>> = store.after(before).collect();
+        let mut concerned = Vec::new();
+        for (who, past) in self.index.find_all(&changed) {
+            match self.listeners.get(&who) {
+                // Judged now: it waits for one variable, which may be another in its turn.
+                Some(Listener::Wait(_)) => drop(self.hit(who, store, past, false)),
+                _ => concerned.push(who),
             }
         }
-        self.outbox.extend(behind.into_iter().map(Delivery::Wake));
+        concerned.retain(|who| match self.listeners.get_mut(who) {
+            Some(Listener::Watch(watch)) => watch.fall_behind(store, before.0),
+            _ => false,
+        });
+        self.outbox
+            .extend(concerned.iter().copied().map(Delivery::Wake));
+        #[cfg(test)]
+        (self.steps += concerned.len());
+        self.large = (!concerned.is_empty()).then(|| Large {
+            keys: changed.iter().map(|past| Rc::clone(past.key)).collect(),
+            left: concerned.len(),
+            who: concerned,
+        });
+    }
+
+    /// If `who` has not counted yet how much of the last large change it watches, it does.
+    fn let_count(&mut self, who: Token) {
+        if let Some(large) = &self.large
+            && let Some(Listener::Watch(watch)) = self.listeners.get_mut(&who)
+            && watch.is_to_count()
+        {
+            watch.count(&large.keys);
+            self.one_has_counted();
+        }
+    }
+
+    fn one_has_counted(&mut self) {
+        if let Some(large) = &mut self.large {
+            large.left -= 1;
+            if large.left == 0 {
+                self.large = None;
+            }
+        }
+    }
+
+    /// Lets those count how much of the last large change they watch who have not had their turn, in
+    /// about so many steps, see [`STEP`]. True if some of them still have not: then there
+    /// must be no other such change.
+    pub(crate) fn count_on(&mut self, steps: usize) -> bool {
+        let mut spent = 0;
+        while spent < steps
+            && let Some(large) = &mut self.large
+            && let Some(who) = large.who.pop()
+        {
+            let keys = large.keys.len();
+            if let Some(Listener::Watch(watch)) = self.listeners.get(&who) {
+                spent += keys * (STEP + watch.patterns().cost());
+            }
+            self.let_count(who);
+        }
+        self.large.is_some()
     }
 
     /// What is to be sent. To be emptied after each change.
@@ -305,6 +377,27 @@ impl Index {
                 }
             }
         }
+    }
+
+    /// Everybody who may listen to one of these variables: for a key, with each of them that has it;
+    /// for a beginning, once.
+    fn find_all<'p, 'h>(&self, changed: &'p [Past<'h>]) -> Vec<(Token, &'p Past<'h>)> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        for past in changed {
+            let key = past.key_text();
+            let listeners = self.keys.get(key).into_iter().flatten();
+            found.extend(listeners.map(|who| (*who, past)));
+            for (length, _) in self.lengths.range(..=key.len()) {
+                if let Some(beginning) = key.get(..*length)
+                    && seen.insert(beginning)
+                {
+                    let listeners = self.prefixes.get(beginning).into_iter().flatten();
+                    found.extend(listeners.map(|who| (*who, past)));
+                }
+            }
+        }
+        found
     }
 
     /// Everybody who may listen to `key`. The ranges of one listener do not overlap, so that nobody

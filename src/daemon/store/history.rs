@@ -11,6 +11,7 @@ use std::iter::Peekable;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use super::walk::text;
 use super::walkers::{Walker, Walkers};
 use super::{Content, Writer};
 use crate::map::{Key, Revision};
@@ -92,9 +93,9 @@ pub(crate) struct Past<'h> {
 }
 
 impl<'h> Past<'h> {
-    /// The key as text: the store lets nothing else in.
+    /// The key as text.
     pub(crate) fn key_text(&self) -> &'h str {
-        std::str::from_utf8(self.key).expect("keys are UTF-8")
+        text(self.key)
     }
 
     fn gone((place, tombstone): (&'h (Revision, Key), &'h Tombstone)) -> Self {

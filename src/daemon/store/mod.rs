@@ -29,7 +29,7 @@ pub(crate) use self::key::{KEY_MAX, KeyFlaw};
 
 use self::pattern::{KeyRange, Patterns};
 use self::walk::Journal;
-pub(crate) use self::walk::{Budget, Collection, Progress, Walk};
+pub(crate) use self::walk::{Budget, Collection, Progress, Walk, text};
 pub(crate) use self::walkers::Walker;
 use crate::map::{Entry, Full, Key, Limits, Map, Revision, Set, Stamp};
 use crate::wire::text::{Flaw, flaw, is_text};

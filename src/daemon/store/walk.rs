@@ -134,8 +134,8 @@ impl Walk {
     }
 }
 
-/// The store lets only text in.
-pub(super) fn text(key: &[u8]) -> &str {
+/// A key as text: the store lets nothing else in.
+pub(crate) fn text(key: &[u8]) -> &str {
     std::str::from_utf8(key).expect("keys are UTF-8")
 }
 

@@ -103,7 +103,7 @@ impl Walkers {
 
     /// Gives memory back when nobody walks, in so many steps at most.
     pub(super) fn rest(&mut self, steps: usize) {
-        if self.places.borrow().is_empty() {
+        if !self.births.is_empty() && self.places.borrow().is_empty() {
             (0..steps)
                 .map_while(|_| self.births.pop_first())
                 .for_each(drop);

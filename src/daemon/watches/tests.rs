@@ -448,6 +448,7 @@ proptest! {
         prop_assert!(world.watches.index.keys.is_empty(), "the index forgets who left");
         prop_assert!(world.watches.index.prefixes.is_empty());
         prop_assert!(world.watches.index.lengths.is_empty());
+        prop_assert!(world.watches.large.is_none(), "nobody is left to count");
     }
 }
 
@@ -685,6 +686,45 @@ fn a_change_of_many_for_many_takes_as_many_steps_as_there_are_of_both() {
             .filter(|(revision, ..)| *revision == 12);
         assert_eq!((told.count(), client.resets), (KEYS, 0));
     }
+    assert!(world.watches.large.is_none(), "all have counted");
     let silent = &world.clients[WATCHERS + 1];
     assert_eq!(silent.replies, 1, "nothing that it watches has changed");
+}
+
+/// Whoever is woken for a change that is larger than what is remembered hears of all of it.
+#[test]
+fn a_change_is_not_forgotten_before_those_woken_for_it_have_their_turn() {
+    let mut world = World::new();
+    for n in 0..10 {
+        world.set(&format!("k/{n}"));
+        world.tell();
+    }
+    (0..3).for_each(|_| world.watch(&["**"], Start::Now));
+    world.delete_all(&["k/"]);
+    world.tell();
+    world.deliver();
+    world.flood(1);
+    world.check();
+    for client in &world.clients {
+        assert_eq!((client.events.len(), client.resets), (10, 0));
+    }
+}
+
+/// Who leaves does not count any more, and is not waited for.
+#[test]
+fn the_next_change_of_many_waits_for_all_who_are_there_to_count() {
+    let mut world = World::new();
+    for n in 0..10 {
+        world.set(&format!("k/{n}"));
+        world.tell();
+    }
+    (0..4).for_each(|_| world.watch(&["**"], Start::Now));
+    world.delete_all(&["k/"]);
+    world.tell();
+    world.deliver();
+    world.play(&Step::Leave(0));
+    world.play(&Step::Turn(0));
+    assert!(world.watches.count_on(1), "two have not counted");
+    assert!(!world.watches.count_on(1));
+    world.check();
 }
