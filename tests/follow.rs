@@ -303,3 +303,17 @@ fn a_wait_ends_with_the_change_that_it_waits_for() {
     assert_eq!(wait.line(), "yes");
     assert_eq!(wait.end().0.code(), Some(0));
 }
+
+/// It was given two seconds, and waited five for the service to come back, and then told that there
+/// is none.
+#[test]
+fn a_wait_ends_in_time_also_while_the_service_is_away() {
+    let mut daemon = Daemon::start();
+    let wait = Running::start(&daemon, &["wait", "-t", "2s", "k"]);
+    eventually("it waits", || {
+        daemon.ask("io.globstash.GetStatus", json!({}))["connections"] == 2
+    });
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    assert_eq!(wait.end().0.code(), Some(124));
+}

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::resume_unwind;
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -359,6 +359,55 @@ fn a_wait_ends_when_the_service_says_so() {
     let result = client.wait_until("k", until.clone().within(Duration::ZERO));
     assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
     assert_eq!(client.wait_until("k", until).unwrap(), None);
+}
+
+/// A wait that has no time left asks the service that came back all the same: it may be there only
+/// to be found on a connection that has died meanwhile. But it asks once.
+#[test]
+fn a_wait_without_time_asks_a_service_that_is_back_once() {
+    let parameters = json!({"key": "k", "changedFrom": 0, "timeoutUSec": 0});
+    let until = Until::changed_from(Revision::UNDEFINED).within(Duration::ZERO);
+    let heard = parameters.clone();
+    let fake = Fake::new(move |listener| {
+        accept(&listener).hears("Wait", heard.clone());
+        accept(&listener)
+            .hears("Wait", heard)
+            .replies(variable("v"));
+    });
+    let entry = fake.client().wait_until("k", until.clone()).unwrap();
+    assert_eq!(entry.unwrap().value.unwrap(), "v");
+
+    let fake = Fake::new(move |listener| {
+        accept(&listener).hears("Wait", parameters.clone());
+        accept(&listener).hears("Wait", parameters);
+    });
+    let result = fake.client().wait_until("k", until);
+    assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
+}
+
+/// The queue of the listener is full, so that connecting takes as long as it may.
+#[test]
+fn a_wait_ends_in_time_also_if_nobody_accepts() {
+    let (end, has_ended) = channel();
+    let fake = Fake::new(move |listener| {
+        let mut caller = accept(&listener);
+        caller.hears(
+            "Wait",
+            json!({"key": "k", "changedFrom": 0, "timeoutUSec": 0}),
+        );
+        rustix::net::listen(&listener, 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _other = UnixStream::connect_addr(&address).unwrap();
+        drop(caller);
+        has_ended.recv().unwrap();
+    });
+    let until = Until::changed_from(Revision::UNDEFINED).within(Duration::ZERO);
+    let mut client = fake.client_with(Options::new().timeout(2 * WATCHDOG));
+    let started = Instant::now();
+    let result = client.wait_until("k", until);
+    end.send(()).unwrap();
+    assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
+    assert!(started.elapsed() < WATCHDOG);
 }
 
 #[test]
