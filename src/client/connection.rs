@@ -57,19 +57,28 @@ pub(super) enum Broken {
 }
 
 impl Connection {
-    pub(super) fn open(address: &Address, options: &Options) -> Result<Connection, Errno> {
+    /// Connects, within a time limit of its own.
+    pub(super) fn open(
+        address: &Address,
+        options: &Options,
+        limit: Duration,
+    ) -> Result<Connection, Errno> {
         let socket = socket_with(
             AddressFamily::UNIX,
             SocketType::STREAM,
             SocketFlags::CLOEXEC,
             None,
         )?;
-        let limit = Some(options.timeout);
-        // The limit for sending is also the limit for connecting, so it comes first.
-        set_socket_timeout(&socket, Timeout::Send, limit)?;
-        set_socket_timeout(&socket, Timeout::Recv, limit)?;
+        // The limit for sending is also the limit for connecting. None at all would be no limit.
+        let connecting = limit.max(Duration::from_micros(1));
+        set_socket_timeout(&socket, Timeout::Send, Some(connecting))?;
         let address = address.to_socket_address();
         retry_on_intr(|| connect(&socket, &address))?;
+        let limit = Some(options.timeout);
+        if limit != Some(connecting) {
+            set_socket_timeout(&socket, Timeout::Send, limit)?;
+        }
+        set_socket_timeout(&socket, Timeout::Recv, limit)?;
         Ok(Connection {
             socket,
             limit,

@@ -321,7 +321,8 @@ impl Client {
     /// Waits until a variable is as wanted, and returns it, without metadata; `None` if it is not
     /// defined then. If it is so already, that is at once.
     ///
-    /// The service may be away for up to 5 s meanwhile.
+    /// The service may be away for up to 5 s meanwhile, or for the time that is left if that is
+    /// less: it is [`Error::TimedOut`] then.
     ///
     /// ```
     /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;

@@ -5,7 +5,8 @@
 //!     once, and the request is sent again: nobody can have acted upon it;
 //!  2. so is one that was lost before the answer to a read came;
 //!  3. a change whose answer was lost is [`Error::OutcomeUnknown`], and never asked for again;
-//!  4. whoever waits for an event waits also for a service that comes back within [`OUTAGE`].
+//!  4. whoever waits for an event waits also for a service that comes back within [`OUTAGE`], but
+//!     no longer than for the event.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,35 +43,42 @@ pub(super) struct Route {
 #[derive(Debug)]
 pub(super) struct Outage {
     since: Instant,
+    /// When it is over for the caller, if that is earlier.
+    deadline: Option<Instant>,
     pause: Duration,
+    /// Why the last attempt to reach it was in vain; `None` before the first.
+    why: Option<Error>,
 }
 
 impl Route {
     pub(super) fn open(&self) -> Result<Connection, Error> {
-        self.connect()
+        self.connect(self.options.timeout)
             .map_err(|errno| Error::of_connecting(&self.address, errno, self.options.timeout))
     }
 
-    fn connect(&self) -> Result<Connection, Errno> {
-        Connection::open(&self.address, &self.options)
+    fn connect(&self, limit: Duration) -> Result<Connection, Errno> {
+        Connection::open(&self.address, &self.options, limit)
     }
 
     /// Opens a connection as soon as the service is back.
     pub(super) fn reopen(&self, outage: &mut Outage) -> Result<Connection, Error> {
         loop {
-            // Also before the first attempt: it may be one of many, with a service that hangs up.
-            outage.wait();
-            let errno = match self.connect() {
-                Ok(connection) if !outage.is_over() => return Ok(connection),
-                // It accepts and hangs up, for all this time.
-                Ok(_) => return Err(self.broken(Broken::Lost)),
+            outage.wait()?;
+            let limit = self.options.timeout.min(outage.left());
+            let errno = match self.connect(limit) {
+                Ok(connection) => {
+                    // If it comes to no more than that.
+                    outage.why = Some(self.broken(Broken::Lost));
+                    return Ok(connection);
+                }
                 Err(errno) => errno,
             };
+            let error = Error::of_connecting(&self.address, errno, self.options.timeout);
             let may_come_back = matches!(errno, Errno::NOENT | Errno::CONNREFUSED);
-            if !may_come_back || outage.is_over() {
-                let timeout = self.options.timeout;
-                return Err(Error::of_connecting(&self.address, errno, timeout));
+            if !may_come_back {
+                return Err(error);
             }
+            outage.why = Some(error);
         }
     }
 
@@ -150,7 +158,9 @@ impl Outage {
     pub(super) fn begin() -> Outage {
         Outage {
             since: Instant::now(),
+            deadline: None,
             pause: PAUSE.0,
+            why: None,
         }
     }
 
@@ -163,13 +173,30 @@ impl Outage {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.since.elapsed() >= OUTAGE
+    /// The same for one who does not wait for longer than that.
+    pub(super) fn until(self, deadline: Option<Instant>) -> Outage {
+        Outage { deadline, ..self }
     }
 
-    /// Waits before the next attempt.
-    fn wait(&mut self) {
-        thread::sleep(self.pause);
+    /// How long it may still last.
+    fn left(&self) -> Duration {
+        let left = OUTAGE.saturating_sub(self.since.elapsed());
+        let until = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        self.deadline
+            .map_or(left, |deadline| left.min(until(deadline)))
+    }
+
+    /// Waits before the next attempt, also before the first: it may be one of many, with a service
+    /// that hangs up. If the time is over, and there was an attempt, tells how that ended.
+    fn wait(&mut self) -> Result<(), Error> {
+        let left = self.left();
+        if left.is_zero()
+            && let Some(why) = self.why.take()
+        {
+            return Err(why);
+        }
+        thread::sleep(self.pause.min(left));
         self.pause = (self.pause * 2).min(PAUSE.1);
+        Ok(())
     }
 }

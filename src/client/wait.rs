@@ -30,6 +30,9 @@ pub(super) fn wait(
         Some(connection) => connection,
         None => route.open()?,
     };
+    let deadline = until
+        .timeout
+        .and_then(|timeout| started.checked_add(timeout));
     let mut outage: Option<Outage> = None;
     loop {
         let left = until
@@ -57,8 +60,13 @@ pub(super) fn wait(
             }
             Ok(Err(Problem::Nonsense(what))) => return Err(route.nonsense(what)),
             Err(Broken::Lost) => {
-                let mut this = Outage::of_lost(opened, outage.take());
-                connection = route.reopen(&mut this)?;
+                let mut this = Outage::of_lost(opened, outage.take()).until(deadline);
+                connection = route.reopen(&mut this).map_err(|error| match deadline {
+                    Some(deadline) if deadline <= Instant::now() => Error::TimedOut {
+                        key: key.to_owned(),
+                    },
+                    _ => error,
+                })?;
                 outage = Some(this);
             }
             Err(broken) => return Err(route.broken(broken)),
