@@ -42,14 +42,33 @@ impl Fake {
     fn client_with(&self, options: Options) -> Client {
         options.at(&*self.folder.path().join("s")).unwrap()
     }
+
+    /// Ends [`serve_all`].
+    fn end(&self) {
+        drop(self.client());
+    }
 }
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        let ended = self.script.take().unwrap().join();
-        if let (Err(panic), false) = (ended, thread::panicking()) {
+        // A test that has failed may never come to what its script waits for.
+        if thread::panicking() {
+            return;
+        }
+        if let Err(panic) = self.script.take().unwrap().join() {
             resume_unwind(panic);
         }
+    }
+}
+
+/// Serves one connection after the other alike, up to so many, or until one says nothing.
+fn serve_all(listener: &UnixListener, count: usize, serve: impl Fn(&mut Caller)) {
+    for _ in 0..count {
+        let mut caller = accept(listener);
+        if caller.0.fill_buf().unwrap().is_empty() {
+            return;
+        }
+        serve(&mut caller);
     }
 }
 
@@ -61,11 +80,20 @@ fn accept(listener: &UnixListener) -> Caller {
 }
 
 impl Caller {
-    fn hears(&mut self, method: &str, parameters: Json) -> &mut Caller {
+    fn message(&mut self) -> Json {
         let mut message = Vec::new();
         self.0.read_until(0, &mut message).unwrap();
         assert_eq!(message.pop(), Some(0), "the client has hung up");
-        let message: Json = serde_json::from_slice(&message).unwrap();
+        serde_json::from_slice(&message).unwrap()
+    }
+
+    fn hears_anything(&mut self) -> &mut Caller {
+        self.message();
+        self
+    }
+
+    fn hears(&mut self, method: &str, parameters: Json) -> &mut Caller {
+        let message = self.message();
         assert_eq!(message["method"], format!("io.globstash.{method}"));
         assert_eq!(message["parameters"], parameters);
         self
@@ -603,6 +631,27 @@ fn a_watch_that_is_refused_does_not_begin() {
     });
     let watch = fake.client().watch("[a");
     assert!(matches!(watch, Err(Error::InvalidPattern { .. })));
+}
+
+/// A service that hung up after each answer was asked again every 2 ms, for ever: with each answer
+/// it seemed to be back.
+#[test]
+fn a_watch_gives_up_on_a_service_that_answers_and_hangs_up() {
+    /// More than there can be in five seconds with growing pauses.
+    const ATTEMPTS: usize = 1000;
+
+    let fake = Fake::new(|listener| {
+        serve_all(&listener, ATTEMPTS, |caller| {
+            caller
+                .hears_anything()
+                .tells(json!({"events": [], "revision": 3, "instance": "one", "upToDate": true}));
+        });
+        // From here on nobody is there to hang up.
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    let event = watch.next();
+    assert!(matches!(event, Some(Err(Error::Lost { .. }))), "{event:?}");
+    fake.end();
 }
 
 #[test]
