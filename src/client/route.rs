@@ -20,7 +20,8 @@ use super::error::Error;
 use super::message::{self, Problem, Reply};
 use super::options::Options;
 
-/// How long a service may be away before those give up who wait for events.
+/// How long a service may be away before those give up who wait for events. Once it has served for
+/// as long as that, it may again.
 const OUTAGE: Duration = Duration::from_secs(5);
 /// How long to wait between two attempts to reach it, at first and at most. A service that systemd
 /// looks after is reached with the first.
@@ -39,9 +40,10 @@ pub(super) struct Route {
     pub(super) options: Options,
 }
 
-/// A time in which the service cannot be reached.
+/// A time in which there is no service, or none that lasts.
 #[derive(Debug)]
 pub(super) struct Outage {
+    /// When it began; later by the time for which the service was there since.
     since: Instant,
     /// When it is over for the caller, if that is earlier.
     deadline: Option<Instant>,
@@ -155,7 +157,7 @@ impl Route {
 }
 
 impl Outage {
-    pub(super) fn begin() -> Outage {
+    fn begin() -> Outage {
         Outage {
             since: Instant::now(),
             deadline: None,
@@ -164,11 +166,15 @@ impl Outage {
         }
     }
 
-    /// A connection is lost that was opened at some time. If that was not long ago, and others
-    /// were lost before it, nothing is better than it was.
-    pub(super) fn of_lost(opened: Instant, before: Option<Outage>) -> Outage {
+    /// A connection is lost over which there was a service for some time. If that was not long, and
+    /// others were lost before it, this goes on: with the time that is left, and the pause, that
+    /// these have come to.
+    pub(super) fn of_lost(served: Duration, before: Option<Outage>) -> Outage {
         match before {
-            Some(outage) if opened.elapsed() < OUTAGE => outage,
+            Some(outage) if served < OUTAGE => Outage {
+                since: outage.since + served,
+                ..outage
+            },
             _ => Outage::begin(),
         }
     }
@@ -198,5 +204,29 @@ impl Outage {
         thread::sleep(self.pause.min(left));
         self.pause = (self.pause * 2).min(PAUSE.1);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_goes_on_until_the_service_has_served_for_long() {
+        let why = || Some(Error::PermissionDenied);
+        let outage = |since| Outage {
+            since,
+            deadline: None,
+            pause: PAUSE.1,
+            why: why(),
+        };
+        let since = Instant::now();
+        let short = Duration::from_secs(1);
+        let same = Outage::of_lost(short, Some(outage(since)));
+        assert_eq!((same.since, same.pause), (since + short, PAUSE.1));
+        assert!(same.why.is_some());
+        let another = Outage::of_lost(OUTAGE, Some(outage(since)));
+        assert_eq!(another.pause, PAUSE.0);
+        assert!(another.why.is_none());
     }
 }

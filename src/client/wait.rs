@@ -39,6 +39,7 @@ pub(super) fn wait(
             .timeout
             .map(|timeout| timeout.saturating_sub(started.elapsed()).min(FOREVER));
         args.timeoutUSec = left.map(|left| left.as_micros() as i64);
+        // A service that says nothing is one: there may be nothing to say.
         let opened = Instant::now();
         let request = request("Wait", &args, Replies::One);
         // The service counts the time; we only see whether it does.
@@ -60,7 +61,7 @@ pub(super) fn wait(
             }
             Ok(Err(Problem::Nonsense(what))) => return Err(route.nonsense(what)),
             Err(Broken::Lost) => {
-                let mut this = Outage::of_lost(opened, outage.take()).until(deadline);
+                let mut this = Outage::of_lost(opened.elapsed(), outage.take()).until(deadline);
                 connection = route.reopen(&mut this).map_err(|error| match deadline {
                     Some(deadline) if deadline <= Instant::now() => Error::TimedOut {
                         key: key.to_owned(),

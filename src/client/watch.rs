@@ -9,6 +9,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use serde_derive::Deserialize;
 
@@ -29,8 +30,9 @@ use super::route::{Outage, Purpose, Route};
 /// A watch that is not asked for a while costs nothing and misses intermediate values, never the
 /// last one: [`Watch::skipped`].
 ///
-/// If the connection is lost, it goes on where it was as soon as the service is back, which may
-/// take up to 5 s; after that the error is that of connecting. Nothing is told twice then, and
+/// If the connection is lost, it goes on where it was as soon as the service is back. There may be
+/// no service for up to 5 s, and again once it has served for 5 s; after that the error says why
+/// there is none. Nothing is told twice then, and
 /// variables that are gone by then are told as deleted. For this it remembers the keys that it has
 /// told.
 ///
@@ -44,6 +46,10 @@ pub struct Watch {
     route: Route,
     args: Watch_Args,
     connection: Connection,
+    /// Since when the service has told all that there is to tell, over this connection.
+    served_since: Option<Instant>,
+    /// The last time that it was away, if it has not served for long since.
+    outage: Option<Outage>,
     state: State,
     has_failed: bool,
 }
@@ -113,6 +119,8 @@ impl Watch {
             route,
             args,
             connection,
+            served_since: None,
+            outage: None,
             state: State::default(),
             has_failed: false,
         };
@@ -209,6 +217,9 @@ impl Watch {
         self.state
             .take_in(reply.parameters)
             .map_err(|what| self.route.nonsense(what))?;
+        if self.state.is_up_to_date {
+            self.served_since.get_or_insert_with(Instant::now);
+        }
         match reply.continues {
             true => Ok(()),
             // The service has ended the watch, though not the connection.
@@ -223,7 +234,9 @@ impl Watch {
         self.args.afterRevision = self.state.cursor.map(Revision::into_wire);
         self.args.instance = self.state.instance.clone();
         let request = message::request("Watch", &self.args, Replies::Many);
-        let mut outage = Outage::begin();
+        let served = self.served_since.take();
+        let served = served.map_or(Duration::ZERO, |since| since.elapsed());
+        let mut outage = Outage::of_lost(served, self.outage.take());
         loop {
             self.connection = self.route.reopen(&mut outage)?;
             let expected = Expect::Answer(self.route.options.timeout);
@@ -232,7 +245,10 @@ impl Watch {
                     .receive(expected, message::reply::<WireReply>)
             });
             match reply {
-                Ok(Ok(reply)) if reply.continues => return self.take_in(reply),
+                Ok(Ok(reply)) if reply.continues => {
+                    self.outage = Some(outage);
+                    return self.take_in(reply);
+                }
                 Ok(Err(problem)) => return Err(self.route.problem(problem)),
                 Ok(Ok(_)) | Err(Broken::Lost) => {}
                 Err(broken) => return Err(self.route.broken(broken)),
