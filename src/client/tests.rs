@@ -633,6 +633,10 @@ fn a_watch_that_is_refused_does_not_begin() {
     assert!(matches!(watch, Err(Error::InvalidPattern { .. })));
 }
 
+fn limit_exceeded(limit: &str) -> Json {
+    json!({"error": "io.globstash.LimitExceeded", "parameters": {"limit": limit, "maximum": 1}})
+}
+
 /// A service that hung up after each answer was asked again every 2 ms, for ever: with each answer
 /// it seemed to be back.
 #[test]
@@ -655,19 +659,81 @@ fn a_watch_gives_up_on_a_service_that_answers_and_hangs_up() {
 }
 
 #[test]
-fn a_watch_that_is_refused_later_ends() {
+fn a_wait_that_is_refused_for_lack_of_room_asks_again() {
+    let fake = Fake::new(|listener| {
+        let undefined = json!({"defined": false, "revision": null, "value": null, "data": null});
+        let parameters = json!({"key": "k", "condition": undefined});
+        accept(&listener).hears("Wait", parameters.clone());
+        accept(&listener)
+            .hears("Wait", parameters.clone())
+            .says(limit_exceeded("connections"));
+        accept(&listener)
+            .hears("Wait", parameters)
+            .replies(json!({"defined": false, "value": "", "revision": 0}));
+    });
+    let gone = fake.client().wait_until("k", Until::undefined());
+    assert_eq!(gone.unwrap(), None);
+}
+
+/// When a service comes back, all its callers do, and there may be too many of them for a moment.
+/// A watch that met such a moment ended.
+#[test]
+fn a_watch_that_is_refused_for_lack_of_room_asks_again() {
+    let resumed = json!({"afterRevision": 3, "instance": "one"});
+    let fake = Fake::new(move |listener| {
+        accept(&listener)
+            .hears("Watch", json!({"initial": true}))
+            .tells(json!({"events": [], "revision": 3, "instance": "one", "upToDate": true}));
+        for limit in ["connections", "watches"] {
+            accept(&listener)
+                .hears("Watch", resumed.clone())
+                .says(limit_exceeded(limit));
+        }
+        accept(&listener)
+            .hears("Watch", resumed)
+            .tells(json!({"events": [set("a", "1", 4)], "revision": 4, "upToDate": true}))
+            .hears_the_end();
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    assert_eq!(told(watch.next()), "a=1@4");
+}
+
+#[test]
+fn a_watch_for_which_there_never_is_room_ends_with_the_refusal() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"initial": true}))
+            .tells(json!({"events": [], "revision": 3, "instance": "one", "upToDate": true}));
+        serve_all(&listener, usize::MAX, |caller| {
+            caller
+                .hears("Watch", json!({"afterRevision": 3, "instance": "one"}))
+                .says(limit_exceeded("watches"));
+        });
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    let event = watch.next();
+    assert!(
+        matches!(event, Some(Err(Error::LimitExceeded { .. }))),
+        "{event:?}"
+    );
+    assert!(watch.next().is_none());
+    fake.end();
+}
+
+#[test]
+fn a_watch_that_is_refused_for_what_it_asks_ends_at_once() {
     let fake = Fake::new(|listener| {
         accept(&listener)
             .hears("Watch", json!({"initial": true}))
             .tells(json!({"events": [], "revision": 3, "instance": "one", "upToDate": true}));
         accept(&listener)
             .hears("Watch", json!({"afterRevision": 3, "instance": "one"}))
-            .says(json!({"error": "io.globstash.LimitExceeded",
-                "parameters": {"limit": "watches", "maximum": 1}}));
+            .says(json!({"error": "org.varlink.service.InvalidParameter",
+                "parameters": {"parameter": "patterns"}}));
     });
     let mut watch = fake.client().watch(Patterns::all()).unwrap();
     let event = watch.next();
-    assert!(matches!(event, Some(Err(Error::LimitExceeded { .. }))));
+    assert!(matches!(event, Some(Err(Error::InvalidParameter { .. }))));
     assert!(watch.next().is_none());
     assert!(watch.try_next().is_none());
 }
