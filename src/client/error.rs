@@ -278,6 +278,12 @@ impl Error {
         )
     }
 
+    /// Whether the same call may succeed in a moment, because it is refused for lack of room. What
+    /// is wrong with a call itself stays wrong.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Error::LimitExceeded { .. })
+    }
+
     /// What happened.
     fn sentence(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {

@@ -6,7 +6,7 @@
 //!  2. so is one that was lost before the answer to a read came;
 //!  3. a change whose answer was lost is [`Error::OutcomeUnknown`], and never asked for again;
 //!  4. whoever waits for an event waits also for a service that comes back within [`OUTAGE`], but
-//!     no longer than for the event.
+//!     no longer than for the event; a service that is back and has no room for it, yet, is away.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -182,6 +182,11 @@ impl Outage {
     /// The same for one who does not wait for longer than that.
     pub(super) fn until(self, deadline: Option<Instant>) -> Outage {
         Outage { deadline, ..self }
+    }
+
+    /// The service is there, but has no room.
+    pub(super) fn because(&mut self, refusal: Error) {
+        self.why = Some(refusal);
     }
 
     /// How long it may still last.

@@ -47,7 +47,7 @@ pub(super) fn wait(
         let received = connection
             .send(&request)
             .and_then(|()| connection.receive(expected, reply::<Wait_Reply>));
-        match received {
+        let refusal = match received {
             Ok(Ok(reply)) => {
                 *idle = Some(connection);
                 let reply = reply.parameters;
@@ -55,22 +55,26 @@ pub(super) fn wait(
                 return Entry::defined(key, reply.defined, fields, reply.revision)
                     .map_err(|what| route.nonsense(what));
             }
+            // All callers come back at the same time.
+            Ok(Err(Problem::Refused(error))) if outage.is_some() && error.may_pass() => Some(error),
             Ok(Err(Problem::Refused(error))) => {
                 *idle = Some(connection);
                 return Err(error);
             }
             Ok(Err(Problem::Nonsense(what))) => return Err(route.nonsense(what)),
-            Err(Broken::Lost) => {
-                let mut this = Outage::of_lost(opened.elapsed(), outage.take()).until(deadline);
-                connection = route.reopen(&mut this).map_err(|error| match deadline {
-                    Some(deadline) if deadline <= Instant::now() => Error::TimedOut {
-                        key: key.to_owned(),
-                    },
-                    _ => error,
-                })?;
-                outage = Some(this);
-            }
+            Err(Broken::Lost) => None,
             Err(broken) => return Err(route.broken(broken)),
+        };
+        let mut this = Outage::of_lost(opened.elapsed(), outage.take()).until(deadline);
+        if let Some(refusal) = refusal {
+            this.because(refusal);
         }
+        connection = route.reopen(&mut this).map_err(|error| match deadline {
+            Some(deadline) if deadline <= Instant::now() => Error::TimedOut {
+                key: key.to_owned(),
+            },
+            _ => error,
+        })?;
+        outage = Some(this);
     }
 }

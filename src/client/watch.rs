@@ -249,6 +249,8 @@ impl Watch {
                     self.outage = Some(outage);
                     return self.take_in(reply);
                 }
+                // All callers come back at the same time.
+                Ok(Err(Problem::Refused(error))) if error.may_pass() => outage.because(error),
                 Ok(Err(problem)) => return Err(self.route.problem(problem)),
                 Ok(Ok(_)) | Err(Broken::Lost) => {}
                 Err(broken) => return Err(self.route.broken(broken)),
