@@ -438,6 +438,55 @@ fn a_wait_ends_in_time_also_if_nobody_accepts() {
     assert!(started.elapsed() < WATCHDOG);
 }
 
+impl Caller {
+    /// Is the service for one that waits for a change of `k`, which has this revision. Whether it
+    /// has changed for the caller; if not, nothing is said.
+    fn has_changed(&mut self, instance: &str, revision: i64) -> bool {
+        loop {
+            let message = self.message();
+            let method = message["method"].as_str().unwrap();
+            if method == "io.globstash.GetStatus" {
+                self.replies(json!({"instance": instance}));
+                continue;
+            }
+            assert_eq!(method, "io.globstash.Wait");
+            assert_eq!(message["parameters"]["condition"]["defined"], true);
+            let has_changed = message["parameters"]["changedFrom"] != revision;
+            if has_changed {
+                self.replies(json!({"defined": true, "value": "v", "revision": revision}));
+            }
+            return has_changed;
+        }
+    }
+}
+
+fn changed_and_defined(revision: u64) -> Until {
+    Until::changed_from(Revision(revision)).and(Condition::defined())
+}
+
+/// The variable was changed seven times, forgotten with the service, and changed seven times again.
+/// A wait for its next change slept on.
+#[test]
+fn a_wait_for_a_change_takes_another_instance_for_one() {
+    let fake = Fake::new(|listener| {
+        assert!(!accept(&listener).has_changed("one", 7));
+        assert!(accept(&listener).has_changed("two", 7));
+    });
+    let entry = fake.client().wait_until("k", changed_and_defined(7));
+    assert_eq!(entry.unwrap().unwrap().revision, Revision(7));
+}
+
+#[test]
+fn a_wait_for_a_change_takes_the_same_instance_for_none() {
+    let fake = Fake::new(|listener| {
+        assert!(!accept(&listener).has_changed("one", 7));
+        assert!(!accept(&listener).has_changed("one", 7));
+        assert!(accept(&listener).has_changed("one", 8));
+    });
+    let entry = fake.client().wait_until("k", changed_and_defined(7));
+    assert_eq!(entry.unwrap().unwrap().revision, Revision(8));
+}
+
 #[test]
 fn a_wait_for_a_century_is_possible() {
     let fake = Fake::new(|listener| {
