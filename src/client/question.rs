@@ -119,6 +119,11 @@ impl Until {
     }
 
     /// Until the variable has another revision than this, also if by deletion.
+    ///
+    /// Revisions are of one instance of the service. Of which one this is cannot be told, so it is
+    /// taken for one of the instance that is there when the wait begins. If another takes its place
+    /// meanwhile, every variable was forgotten with the first, and that is a change; even if the
+    /// variable that is told then has the same revision by chance.
     pub fn changed_from(revision: Revision) -> Until {
         Until {
             condition: None,

@@ -374,11 +374,15 @@ fn a_wait_outlives_the_service() {
 fn a_wait_ends_when_the_service_says_so() {
     let fake = Fake::new(|listener| {
         accept(&listener)
+            .hears("GetStatus", json!({}))
+            .replies(json!({"instance": "one"}))
             .hears(
                 "Wait",
                 json!({"key": "k", "changedFrom": 7, "timeoutUSec": 0}),
             )
             .says(json!({"error": "io.globstash.TimedOut", "parameters": {"key": "k"}}))
+            .hears("GetStatus", json!({}))
+            .replies(json!({"instance": "one"}))
             .hears("Wait", json!({"key": "k", "changedFrom": 7}))
             .replies(json!({"defined": false, "value": "", "revision": 0}));
     });
@@ -494,11 +498,11 @@ fn a_wait_for_a_century_is_possible() {
         accept(&listener)
             .hears(
                 "Wait",
-                json!({"key": "k", "changedFrom": 1, "timeoutUSec": century}),
+                json!({"key": "k", "changedFrom": 0, "timeoutUSec": century}),
             )
             .replies(variable("v"));
     });
-    let until = Until::changed_from(Revision(1)).within(Duration::MAX);
+    let until = Until::changed_from(Revision::UNDEFINED).within(Duration::MAX);
     fake.client().wait_until("k", until).unwrap();
 }
 
