@@ -342,3 +342,63 @@ impl WireEvent {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(change: &str, keys: impl Iterator<Item = usize>, revision: i64) -> WireReply {
+        let event = |n| WireEvent {
+            change: change.to_owned(),
+            key: format!("job/{n}"),
+            value: None,
+            data: None,
+            revision,
+            writer: None,
+        };
+        WireReply {
+            events: keys.map(event).collect(),
+            revision,
+            instance: None,
+            reset: None,
+            up_to_date: Some(true),
+            skipped: None,
+        }
+    }
+
+    /// What a watch takes in memory, in keys and events.
+    fn room(state: &State) -> usize {
+        state.known.capacity() + state.doubtful.capacity() + state.events.capacity()
+    }
+
+    /// The keys of variables that are gone were not kept, but the room that they had taken was, for
+    /// as long as the watch lasts.
+    #[test]
+    fn a_watch_keeps_room_for_the_variables_that_there_are() {
+        const MANY: usize = 100_000;
+
+        let mut state = State::default();
+        state.take_in(reply("set", 0..MANY, 1)).unwrap();
+        state.events.clear();
+        state.take_in(reply("deleted", 1..MANY, 2)).unwrap();
+        state.events.clear();
+        state.take_in(reply("set", 1..2, 3)).unwrap();
+        assert_eq!(state.known.len(), 2);
+        assert!(room(&state) < MANY / 10, "{} of {MANY}", room(&state));
+
+        state.take_in(reply("set", 0..MANY, 4)).unwrap();
+        state.events.clear();
+        let mut reset = reply("set", 0..1, 5);
+        reset.reset = Some(true);
+        state.take_in(reset).unwrap();
+        assert_eq!(
+            state.events.len(),
+            MANY,
+            "one is there, the others are gone"
+        );
+        state.events.clear();
+        state.take_in(reply("set", 1..2, 6)).unwrap();
+        assert_eq!((state.known.len(), state.doubtful.len()), (2, 0));
+        assert!(room(&state) < MANY / 10, "{} of {MANY}", room(&state));
+    }
+}
