@@ -8,6 +8,7 @@
 //! told again.
 
 use std::collections::{HashSet, VecDeque};
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,9 @@ use super::generated::{self, Watch_Args};
 use super::message::{self, Problem, Replies, Reply};
 use super::question::{Fields, Patterns, Start};
 use super::route::{Outage, Purpose, Route};
+
+/// Room for this many keys or events is not worth giving back; a reply seldom holds more.
+const ROOM: usize = 4096;
 
 /// What happens to variables: see [`Client::watch`](crate::Client::watch).
 ///
@@ -34,7 +38,8 @@ use super::route::{Outage, Purpose, Route};
 /// no service for up to 5 s, and again once it has served for 5 s; after that the error says why
 /// there is none. Nothing is told twice then, and
 /// variables that are gone by then are told as deleted. For this it remembers the keys that it has
-/// told.
+/// told, for as long as their variables are there: it grows with the number of variables that
+/// match, not with that of their changes.
 ///
 /// # Beside other things to wait for
 ///
@@ -286,14 +291,17 @@ impl State {
             self.told = Revision::UNDEFINED;
         }
         if reply.reset == Some(true) {
-            self.doubtful.extend(self.known.drain());
+            self.doubtful.extend(mem::take(&mut self.known));
+        }
+        if self.events.is_empty() {
+            self.events.shrink_to(ROOM);
         }
         for event in reply.events {
             let event = event.read()?;
             self.doubtful.remove(&event.key);
             match event.change {
                 Change::Set => self.known.insert(event.key.clone()),
-                _ => self.known.remove(&event.key),
+                _ => self.forget(&event.key),
             };
             // After a reset also what has not changed since is told.
             if event.revision > self.told {
@@ -314,9 +322,18 @@ impl State {
         Ok(())
     }
 
+    /// A variable is gone. Gives back room that is left over, seldom enough to cost nothing.
+    fn forget(&mut self, key: &str) -> bool {
+        let was_known = self.known.remove(key);
+        if self.known.capacity() > ROOM.max(8 * self.known.len()) {
+            self.known.shrink_to(2 * self.known.len());
+        }
+        was_known
+    }
+
     /// What was told before a reset and is not there after it.
     fn tell_what_is_gone(&mut self, revision: Revision) {
-        let mut gone: Vec<String> = self.doubtful.drain().collect();
+        let mut gone: Vec<String> = mem::take(&mut self.doubtful).into_iter().collect();
         gone.sort_unstable();
         self.events.extend(gone.into_iter().map(|key| Event {
             change: Change::Deleted,
