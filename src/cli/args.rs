@@ -270,7 +270,8 @@ Print the present state, and then every change.
   globstash watch job/result -- sh -c 'notify-send \"$GLOBSTASH_KEY: $GLOBSTASH_VALUE\"'",
     after_help = ending!(
         "Lines are escaped as those of 'globstash list'. If the service is away, changes"
-        "are told when it is back, for which it has 5 s."
+        "are told when it is back, for which it has 5 s. With --changes, variables that"
+        "are gone then may not be told if nothing was told of them before."
         ""
         "A command is told of a change by GLOBSTASH_CHANGE (set or deleted),"
         "GLOBSTASH_KEY, GLOBSTASH_VALUE, GLOBSTASH_REVISION, and the value as it is on"

@@ -303,6 +303,14 @@ pub enum Start {
     /// The present state, as [`Change::Set`](crate::Change::Set) of each variable.
     Present,
     /// The first change after this moment.
+    ///
+    /// If the service is away for a while, what was set meanwhile is told in any case. That a
+    /// variable is gone is told if the service remembers its deletion, or if the watch has heard
+    /// of the variable before: by a change, or when an earlier outage made the service tell its
+    /// present state. A variable that was there when the watch began and was left alone since can
+    /// be forgotten with a service that ends, and nobody can tell the watch. Where that matters,
+    /// begin with [`Start::Present`], and leave out what
+    /// [`Watch::catch_up`](crate::Watch::catch_up) tells first.
     Now,
 }
 

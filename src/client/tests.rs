@@ -661,6 +661,38 @@ fn another_instance_begins_anew() {
     }
 }
 
+/// What a watch that did not begin with the present state can know, and what it cannot.
+#[test]
+fn a_watch_from_now_on_tells_what_is_gone_if_it_has_heard_of_it() {
+    let fake = Fake::new(|listener| {
+        // There are a, b and c.
+        accept(&listener)
+            .hears("Watch", json!({}))
+            .tells(json!({"events": [], "revision": 7, "instance": "one", "upToDate": true}))
+            .tells(json!({"events": [set("a", "1", 8)], "revision": 8, "upToDate": true}));
+        // Now a and b are gone, and d is new. Of b it has not heard.
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 8, "instance": "one"}))
+            .tells(
+                json!({"events": [set("c", "1", 3), set("d", "1", 11)], "revision": 11,
+                "instance": "one", "reset": true, "upToDate": true}),
+            );
+        // Of c it has, though there was nothing to tell.
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 11, "instance": "one"}))
+            .tells(json!({"events": [], "revision": 0,
+                "instance": "two", "reset": true, "upToDate": true}))
+            .hears_the_end();
+    });
+    let mut watch = fake
+        .client()
+        .watch_with(Patterns::all(), Start::Now, Fields::VALUES)
+        .unwrap();
+    for expected in ["a=1@8", "d=1@11", "a@11", "c@0", "d@0"] {
+        assert_eq!(told(watch.next()), expected);
+    }
+}
+
 #[test]
 fn kinds_of_changes_that_nobody_knows_yet_end_a_variable() {
     let fake = Fake::new(|listener| {

@@ -39,7 +39,8 @@ const ROOM: usize = 4096;
 /// there is none. Nothing is told twice then, and
 /// variables that are gone by then are told as deleted. For this it remembers the keys that it has
 /// told, for as long as their variables are there: it grows with the number of variables that
-/// match, not with that of their changes.
+/// match, not with that of their changes. A watch that told no present state knows less: see
+/// [`Start::Now`].
 ///
 /// # Beside other things to wait for
 ///
