@@ -36,7 +36,7 @@ pub use entry::{Change, Deleted, Entry, Event, Revision, Status, Sum, Writer};
 pub use error::Error;
 pub use list::List;
 pub use options::Options;
-pub use question::{Condition, Fields, Patterns, Start, Step, Until};
+pub use question::{Condition, Fields, Patterns, Position, Start, Step, Until};
 pub use value::Value;
 pub use watch::Watch;
 
@@ -379,7 +379,8 @@ impl Client {
         self.watch_with(patterns, Start::Present, Fields::VALUES)
     }
 
-    /// Watches variables from the present state or from now on, and tells what is asked for.
+    /// Watches variables from the present state, from now on, or from where an earlier watch was,
+    /// and tells what is asked for.
     pub fn watch_with(
         &mut self,
         patterns: impl Into<Patterns>,

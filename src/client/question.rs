@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_derive::Serialize;
+
 use super::entry::Revision;
 use super::generated;
 use super::value::Value;
@@ -298,7 +300,7 @@ impl Fields {
 }
 
 /// What a watch tells first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
     /// The present state, as [`Change::Set`](crate::Change::Set) of each variable.
     Present,
@@ -312,6 +314,53 @@ pub enum Start {
     /// begin with [`Start::Present`], and leave out what
     /// [`Watch::catch_up`](crate::Watch::catch_up) tells first.
     Now,
+    /// What changed after an earlier watch, of the same patterns, had come to a position.
+    ///
+    /// It goes on as that would have gone on after an outage: nothing that was told is told again,
+    /// and nothing is left out but values that newer ones replaced.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// use globstash::{Fields, Start};
+    ///
+    /// client.set("job/1", "begun")?;
+    /// let mut watch = client.watch("job/")?;
+    /// let begun = watch.catch_up()?;
+    /// assert_eq!(begun.len(), 1);
+    /// // To be kept in a file, perhaps, with what was made of the events up to here.
+    /// let (position, keys) = (watch.position(), vec!["job/1".to_owned()]);
+    /// drop(watch);
+    ///
+    /// client.set("job/2", "begun")?;
+    /// client.delete("job/1")?;
+    ///
+    /// let start = Start::After { position, keys };
+    /// let mut watch = client.watch_with("job/", start, Fields::VALUES)?;
+    /// let missed = watch.catch_up()?;
+    /// let keys: Vec<&str> = missed.iter().map(|event| &*event.key).collect();
+    /// assert_eq!(keys, ["job/2", "job/1"]);
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    After {
+        /// Where it was: see [`Watch::position`](crate::Watch::position).
+        position: Position,
+        /// The keys of the variables that were there then, as far as it matters when they are
+        /// gone. Deletions are told anyway while the service remembers them. When it does not any
+        /// more, or has begun anew, those of these keys that are gone are told as deleted; without
+        /// them nothing would tell. All of them have to match the patterns.
+        keys: Vec<String>,
+    },
+}
+
+/// How far a watch has come: up to here everything was told.
+///
+/// Made of plain fields, to be kept wherever a program keeps what it knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Position {
+    /// The revision of the last change.
+    pub revision: Revision,
+    /// The instance of the service in which it has this number.
+    pub instance: String,
 }
 
 #[cfg(test)]

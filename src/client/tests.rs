@@ -693,6 +693,151 @@ fn a_watch_from_now_on_tells_what_is_gone_if_it_has_heard_of_it() {
     }
 }
 
+fn at(revision: u64, instance: &str) -> Position {
+    Position {
+        revision: Revision(revision),
+        instance: instance.to_owned(),
+    }
+}
+
+#[test]
+fn a_position_is_between_two_changes() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"initial": true}))
+            .tells(
+                json!({"events": [set("a", "1", 3), set("b", "1", 5), set("c", "1", 5),
+                set("d", "1", 6)], "revision": 7, "instance": "one", "upToDate": true}),
+            )
+            .tells(json!({"events": [], "revision": 9, "upToDate": true}))
+            .tells(json!({"events": [set("a", "2", 10)], "revision": 10}))
+            .hears_the_end();
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    assert_eq!(watch.position(), at(0, ""));
+    for (event, position) in [
+        ("a=1@3", 3),
+        ("b=1@5", 3),
+        ("c=1@5", 5),
+        ("d=1@6", 7),
+        ("a=2@10", 10),
+    ] {
+        assert_eq!(told(watch.next()), event);
+        assert_eq!(watch.position(), at(position, "one"), "after {event}");
+    }
+}
+
+#[test]
+fn a_watch_goes_on_where_an_earlier_one_was() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 7, "instance": "one"}))
+            .tells(
+                json!({"events": [deleted("a", 8), set("b", "2", 9)], "revision": 9,
+                "instance": "one", "upToDate": true}),
+            );
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 9, "instance": "one"}))
+            .tells(json!({"events": [set("c", "1", 2)], "revision": 3,
+                "instance": "one", "reset": true}))
+            .tells(json!({"events": [set("e", "1", 11)], "revision": 12, "upToDate": true}))
+            .hears_the_end();
+    });
+    let start = Start::After {
+        position: at(7, "one"),
+        keys: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+    };
+    let mut client = fake.client();
+    let mut watch = client
+        .watch_with(Patterns::all(), start, Fields::VALUES)
+        .unwrap();
+    assert_eq!(watch.position(), at(7, "one"));
+    // From "e" on it is told the present state, which adds up when it is known what is gone.
+    for (event, position) in [
+        ("a@8", 8),
+        ("b=2@9", 9),
+        ("e=1@11", 9),
+        ("b@12", 9),
+        ("d@12", 12),
+    ] {
+        assert_eq!(told(watch.next()), event);
+        assert_eq!(watch.position(), at(position, "one"), "after {event}");
+    }
+}
+
+#[test]
+fn a_watch_that_goes_on_in_another_instance_begins_anew() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 7, "instance": "one"}))
+            .tells(
+                json!({"events": [set("b", "1", 2), set("c", "1", 3)], "revision": 3,
+                "instance": "two", "reset": true, "upToDate": true}),
+            )
+            .hears_the_end();
+    });
+    let start = Start::After {
+        position: at(7, "one"),
+        keys: vec!["a".to_owned(), "b".to_owned()],
+    };
+    let mut client = fake.client();
+    let mut watch = client
+        .watch_with(Patterns::all(), start, Fields::VALUES)
+        .unwrap();
+    for (event, position) in [
+        ("b=1@2", at(7, "one")),
+        ("c=1@3", at(7, "one")),
+        ("a@3", at(3, "two")),
+    ] {
+        assert_eq!(told(watch.next()), event);
+        assert_eq!(watch.position(), position, "after {event}");
+    }
+}
+
+#[test]
+fn a_watch_that_goes_on_after_what_the_service_remembers_tells_what_differs() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 7, "instance": "one"}))
+            .tells(
+                json!({"events": [set("b", "1", 7), set("c", "1", 8)], "revision": 9,
+                "instance": "one", "reset": true, "upToDate": true}),
+            )
+            .hears_the_end();
+    });
+    let start = Start::After {
+        position: at(7, "one"),
+        keys: vec!["a".to_owned(), "b".to_owned()],
+    };
+    let mut client = fake.client();
+    let mut watch = client
+        .watch_with(Patterns::all(), start, Fields::VALUES)
+        .unwrap();
+    assert_eq!(told(watch.next()), "c=1@8");
+    assert_eq!(told(watch.next()), "a@9");
+    assert_eq!(watch.position(), at(9, "one"));
+}
+
+#[test]
+fn what_was_not_given_because_of_an_error_is_not_behind_the_position() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({"afterRevision": 7, "instance": "one"}))
+            .tells(json!({"events": [set("a", "1", 8)], "revision": 8, "instance": "one"}))
+            .says_bytes(b"hello\0");
+    });
+    let start = Start::After {
+        position: at(7, "one"),
+        keys: Vec::new(),
+    };
+    let mut client = fake.client();
+    let mut watch = client
+        .watch_with(Patterns::all(), start, Fields::VALUES)
+        .unwrap();
+    assert!(matches!(watch.catch_up(), Err(Error::Nonsense { .. })));
+    assert_eq!(watch.position(), at(7, "one"));
+}
+
 #[test]
 fn kinds_of_changes_that_nobody_knows_yet_end_a_variable() {
     let fake = Fake::new(|listener| {

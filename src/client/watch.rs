@@ -8,6 +8,7 @@
 //! told again.
 
 use std::collections::{HashSet, VecDeque};
+use std::iter;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use super::entry::{self, Change, Event, Revision, Writer};
 use super::error::Error;
 use super::generated::{self, Watch_Args};
 use super::message::{self, Problem, Replies, Reply};
-use super::question::{Fields, Patterns, Start};
+use super::question::{Fields, Patterns, Position, Start};
 use super::route::{Outage, Purpose, Route};
 
 /// Room for this many keys or events is not worth giving back; a reply seldom holds more.
@@ -36,11 +37,10 @@ const ROOM: usize = 4096;
 ///
 /// If the connection is lost, it goes on where it was as soon as the service is back. There may be
 /// no service for up to 5 s, and again once it has served for 5 s; after that the error says why
-/// there is none. Nothing is told twice then, and
-/// variables that are gone by then are told as deleted. For this it remembers the keys that it has
-/// told, for as long as their variables are there: it grows with the number of variables that
-/// match, not with that of their changes. A watch that told no present state knows less: see
-/// [`Start::Now`].
+/// there is none. Nothing is told twice then, and variables that are gone by then are told as
+/// deleted. For this it remembers the keys that it has told, for as long as their variables are
+/// there: it grows with the number of variables that match, not with that of their changes. A watch
+/// that told no present state knows less: see [`Start::Now`].
 ///
 /// # Beside other things to wait for
 ///
@@ -61,9 +61,14 @@ pub struct Watch {
 }
 
 /// What a watch knows: replies in, events out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    instance: Option<String>,
+    /// What was handed out adds up to this.
+    position: Position,
+    /// Whether that waits for the end of a present state: only then is told what is gone.
+    is_resetting: bool,
+    /// Empty before the first reply, unless there was an earlier watch.
+    instance: String,
     /// From where to go on.
     cursor: Option<Revision>,
     /// Up to where everything was told.
@@ -111,14 +116,24 @@ impl Watch {
     ) -> Result<Watch, Error> {
         #[allow(non_snake_case, reason = "the name that it has on the wire")]
         let (keysOnly, metadata) = fields.into_wire();
-        let args = Watch_Args {
+        let mut args = Watch_Args {
             patterns,
-            initial: (start == Start::Present).then_some(true),
+            initial: None,
             afterRevision: None,
             instance: None,
             keysOnly,
             metadata,
         };
+        let mut state = State::new();
+        match start {
+            Start::Present => args.initial = Some(true),
+            Start::Now => {}
+            Start::After { position, keys } => {
+                args.afterRevision = Some(position.revision.into_wire());
+                args.instance = Some(position.instance.clone());
+                state.go_on(position, keys);
+            }
+        }
         let request = message::request("Watch", &args, Replies::Many);
         let (connection, reply) = route.call(idle, &request, Purpose::Read)?;
         let mut watch = Watch {
@@ -127,7 +142,7 @@ impl Watch {
             connection,
             served_since: None,
             outage: None,
-            state: State::default(),
+            state,
             has_failed: false,
         };
         watch.take_in(reply?)?;
@@ -146,7 +161,7 @@ impl Watch {
                     Err(broken) => watch.heard(Err(broken))?,
                 }
             }
-            Ok(watch.state.events.pop_front())
+            Ok(watch.state.hand_out())
         })
     }
 
@@ -164,16 +179,44 @@ impl Watch {
     /// ```
     pub fn catch_up(&mut self) -> Result<Vec<Event>, Error> {
         let mut events = Vec::new();
+        let position = self.state.position.clone();
         let caught_up = self.guarded(|watch| {
             loop {
-                events.extend(watch.state.events.drain(..));
+                events.extend(iter::from_fn(|| watch.state.hand_out()));
                 if watch.state.is_up_to_date {
                     return Ok(Some(()));
                 }
                 watch.receive()?;
             }
         });
-        caught_up.unwrap_or(Ok(())).map(|()| events)
+        let caught_up = caught_up.unwrap_or(Ok(()));
+        if caught_up.is_err() {
+            self.state.position = position;
+        }
+        caught_up.map(|()| events)
+    }
+
+    /// Up to where everything was told that this watch has given: where another can go on, with
+    /// [`Start::After`], when this one or its program has ended.
+    ///
+    /// It moves when all events of a change were given, and while the service tells its present
+    /// state after an outage, at the end of that. Whoever keeps it together with what was made of
+    /// the events loses none: in the worst case the last ones are told again.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// let mut watch = client.watch("config/")?;
+    /// client.set("config/mode", "auto")?;
+    /// while let Some(event) = watch.next() {
+    ///     let revision = event?.revision;
+    ///     assert_eq!(watch.position().revision, revision);
+    /// #   break;
+    /// }
+    /// assert_eq!(watch.position().instance, client.status()?.instance);
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn position(&self) -> Position {
+        self.state.position.clone()
     }
 
     /// Whether what was told adds up to the present state, as far as is known: whether nothing is
@@ -238,7 +281,7 @@ impl Watch {
         self.state.is_up_to_date = false;
         self.args.initial = self.args.initial.filter(|_| self.state.cursor.is_none());
         self.args.afterRevision = self.state.cursor.map(Revision::into_wire);
-        self.args.instance = self.state.instance.clone();
+        self.args.instance = Some(self.state.instance.clone());
         let request = message::request("Watch", &self.args, Replies::Many);
         let served = self.served_since.take();
         let served = served.map_or(Duration::ZERO, |since| since.elapsed());
@@ -273,7 +316,7 @@ impl Iterator for Watch {
             while watch.state.events.is_empty() {
                 watch.receive()?;
             }
-            Ok(watch.state.events.pop_front())
+            Ok(watch.state.hand_out())
         })
     }
 }
@@ -285,13 +328,68 @@ impl AsFd for Watch {
 }
 
 impl State {
+    fn new() -> State {
+        State {
+            position: Position {
+                revision: Revision::UNDEFINED,
+                instance: String::new(),
+            },
+            is_resetting: false,
+            instance: String::new(),
+            cursor: None,
+            told: Revision::UNDEFINED,
+            known: HashSet::new(),
+            doubtful: HashSet::new(),
+            events: VecDeque::new(),
+            is_up_to_date: false,
+            skipped: (0, 0),
+        }
+    }
+
+    /// What an earlier watch has told was told.
+    fn go_on(&mut self, position: Position, keys: Vec<String>) {
+        self.instance.clone_from(&position.instance);
+        self.told = position.revision;
+        self.known = keys.into_iter().collect();
+        self.position = position;
+    }
+
+    /// The next event, for the one who watches.
+    fn hand_out(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        match self.events.front() {
+            None => self.has_told(),
+            Some(next) if next.revision > event.revision && !self.is_resetting => {
+                self.has_come_to(event.revision);
+            }
+            Some(_) => {}
+        }
+        Some(event)
+    }
+
+    /// Everything that was taken in was handed out.
+    fn has_told(&mut self) {
+        self.is_resetting &= !self.is_up_to_date;
+        if let (Some(cursor), false) = (self.cursor, self.is_resetting) {
+            self.has_come_to(cursor);
+        }
+    }
+
+    fn has_come_to(&mut self, revision: Revision) {
+        self.position.revision = revision;
+        self.position.instance.clone_from(&self.instance);
+    }
+
     fn take_in(&mut self, reply: WireReply) -> Result<(), String> {
-        if reply.instance.is_some() && reply.instance != self.instance {
+        if let Some(instance) = reply.instance
+            && instance != self.instance
+        {
             // Revisions begin anew with it.
-            self.instance = reply.instance;
+            self.instance = instance;
             self.told = Revision::UNDEFINED;
         }
         if reply.reset == Some(true) {
+            self.is_resetting = true;
             self.doubtful.extend(mem::take(&mut self.known));
         }
         if self.events.is_empty() {
@@ -319,6 +417,9 @@ impl State {
             self.tell_what_is_gone(revision);
         } else {
             self.told = self.told.max(revision);
+        }
+        if self.events.is_empty() {
+            self.has_told();
         }
         Ok(())
     }
@@ -395,7 +496,7 @@ mod tests {
     fn a_watch_keeps_room_for_the_variables_that_there_are() {
         const MANY: usize = 100_000;
 
-        let mut state = State::default();
+        let mut state = State::new();
         state.take_in(reply("set", 0..MANY, 1)).unwrap();
         state.events.clear();
         state.take_in(reply("deleted", 1..MANY, 2)).unwrap();
