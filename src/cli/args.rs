@@ -220,6 +220,20 @@ pub(super) struct Delete {
     pub(super) key: String,
 }
 
+/// Which variables are told, and how: the same for those that are there and those that change.
+#[derive(Args)]
+pub(super) struct Variables {
+    /// Print as they are: the key, a newline, the value, a NUL
+    #[arg(short = '0')]
+    pub(super) nul: bool,
+    /// Take the patterns as keys
+    #[arg(short = 'F', long)]
+    pub(super) literal: bool,
+    /// Only what matches one of them; all without one
+    #[arg(value_name = "PATTERN")]
+    pub(super) patterns: Vec<String>,
+}
+
 /// List variables
 #[derive(Args)]
 #[command(
@@ -243,15 +257,8 @@ pub(super) struct List {
     /// Print the keys only
     #[arg(long)]
     pub(super) keys: bool,
-    /// Print as they are: the key, a newline, the value, a NUL
-    #[arg(short = '0')]
-    pub(super) nul: bool,
-    /// Take the patterns as keys
-    #[arg(short = 'F', long)]
-    pub(super) literal: bool,
-    /// List what matches one of them
-    #[arg(value_name = "PATTERN")]
-    pub(super) patterns: Vec<String>,
+    #[command(flatten)]
+    pub(super) variables: Variables,
 }
 
 /// Print changes as they happen, or run a command for each
@@ -294,15 +301,8 @@ pub(super) struct Watch {
     /// Print the values only; an empty line for a deletion
     #[arg(long)]
     pub(super) values: bool,
-    /// Print as they are: the key, a newline, the value, a NUL
-    #[arg(short = '0')]
-    pub(super) nul: bool,
-    /// Take the patterns as keys
-    #[arg(short = 'F', long)]
-    pub(super) literal: bool,
-    /// Watch what matches one of them
-    #[arg(value_name = "PATTERN")]
-    pub(super) patterns: Vec<String>,
+    #[command(flatten)]
+    pub(super) variables: Variables,
     /// Run this for each change
     #[arg(value_name = "COMMAND", last = true)]
     pub(super) command: Vec<OsString>,
@@ -477,7 +477,7 @@ mod tests {
             .command
         {
             Command::Watch(watch) => {
-                assert_eq!(watch.patterns, ["a", "b"]);
+                assert_eq!(watch.variables.patterns, ["a", "b"]);
                 assert_eq!(watch.command, ["sh", "-c", "--once"]);
                 assert!(watch.once);
             }

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::{Context, patterns};
 
 pub(super) fn run(args: List, context: &Context) -> Result<Answer, Failure> {
-    if context.json && args.nul {
+    if context.json && args.variables.nul {
         let sentence = "--json and -0 exclude one another";
         return Err(Failure::Usage(sentence.to_owned()));
     }
@@ -20,14 +20,15 @@ pub(super) fn run(args: List, context: &Context) -> Result<Answer, Failure> {
         true => values.and_metadata(),
         false => values,
     };
+    let nul = args.variables.nul;
     let mut output = Output::new();
     let mut client = context.connect()?;
-    for entry in client.list_with(patterns(args.patterns, args.literal), fields)? {
+    for entry in client.list_with(patterns(args.variables), fields)? {
         let entry = entry?;
         let value = entry.value.as_ref();
         if context.json {
             output.json(&entry)?;
-        } else if args.nul {
+        } else if nul {
             output.record(&entry.key, value)?;
         } else {
             output.variable(&entry.key, value)?;

@@ -26,7 +26,7 @@ use clap::Parser;
 use crate::client::address::{self, Address};
 use crate::client::{Client, Patterns};
 
-use args::{Arguments, Command, Service};
+use args::{Arguments, Command, Service, Variables};
 use outcome::{Answer, Failure};
 
 /// Runs the command with the arguments of the process.
@@ -80,10 +80,13 @@ fn choose(service: Service) -> Result<Address, Failure> {
 }
 
 /// The variables that are meant by patterns, or by keys; all without any.
-fn patterns(words: Vec<String>, are_keys: bool) -> Patterns {
-    match (words.is_empty(), are_keys) {
+fn patterns(variables: Variables) -> Patterns {
+    let Variables {
+        literal, patterns, ..
+    } = variables;
+    match (patterns.is_empty(), literal) {
         (true, _) => Patterns::all(),
-        (false, true) => Patterns::keys(words),
-        (false, false) => words.into(),
+        (false, true) => Patterns::keys(patterns),
+        (false, false) => patterns.into(),
     }
 }

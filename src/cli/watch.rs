@@ -33,7 +33,7 @@ fn form(args: &Watch, context: &Context) -> Result<Form, Failure> {
     let forms = [
         (context.json, "--json", Form::Json),
         (args.values, "--values", Form::Value),
-        (args.nul, "-0", Form::Record),
+        (args.variables.nul, "-0", Form::Record),
     ];
     let mut wanted = forms.into_iter().filter(|(is_wanted, ..)| *is_wanted);
     match (wanted.next(), wanted.next()) {
@@ -53,7 +53,7 @@ fn follow(args: Watch, form: Form, context: &Context) -> Result<Answer, Failure>
         true => Start::Now,
         false => Start::Present,
     };
-    let patterns = patterns(args.patterns, args.literal);
+    let patterns = patterns(args.variables);
     let watch = context
         .connect()?
         .watch_with(patterns, start, Fields::VALUES)?;
