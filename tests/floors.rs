@@ -118,7 +118,7 @@ fn code_names_its_rooms() {
 
 #[test]
 fn unsafe_code_lives_in_few_rooms() {
-    const ROOMS: [&str; 1] = ["sys"];
+    const ROOMS: [&str; 2] = ["sys", "map/segment.rs"];
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let root = fs::read_to_string(source.join("lib.rs")).expect("there is a root");
     assert!(root.contains("#![deny(unsafe_code)]"));

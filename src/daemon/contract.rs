@@ -45,6 +45,14 @@ pub(crate) trait Serve {
     /// The connection `who` is closed.
     fn leave(&mut self, _who: Token) {}
 
+    /// Whether something is left to do that nobody waits for.
+    fn is_untidy(&self) -> bool {
+        false
+    }
+
+    /// Does a little of that. Called while nobody else wants anything.
+    fn tidy(&mut self) {}
+
     /// Nobody will call any more.
     fn end(&mut self) {}
 }

@@ -1,6 +1,6 @@
 //! Variables as replies tell them.
 
-use super::store::{Content, Past, Store, Variable, Writer};
+use super::store::{Content, Past, Variable, Writer};
 use crate::wire::reply::Object;
 
 /// Which fields of an entry are wanted, besides key and revision.
@@ -24,7 +24,7 @@ impl Fields {
 
 /// Writes the fields of an `Entry`.
 pub(crate) fn write_variable(entry: &mut Object<'_>, variable: Variable<'_>, fields: Fields) {
-    entry.text("key", variable.key());
+    entry.text("key", &variable.key());
     if fields.values {
         write_content(entry, &variable.content());
     }
@@ -36,17 +36,17 @@ pub(crate) fn write_variable(entry: &mut Object<'_>, variable: Variable<'_>, fie
 }
 
 /// Writes the fields of an `Event`.
-pub(crate) fn write_event(event: &mut Object<'_>, store: &Store, past: &Past<'_>, fields: Fields) {
-    let variable = store.variable(past);
+pub(crate) fn write_event(event: &mut Object<'_>, past: &Past<'_>, fields: Fields) {
+    let variable = past.variable();
     event.string("change", if variable.is_some() { "set" } else { "deleted" });
-    event.text("key", past.key);
-    let last = past.tombstone.and_then(|tombstone| tombstone.content());
+    event.text("key", &past.key);
+    let last = past.tombstone().and_then(|tombstone| tombstone.content());
     let content = variable.map(|variable| variable.content()).or(last);
     if let Some(content) = content.filter(|_| fields.values) {
         write_content(event, &content);
     }
     event.count("revision", past.revision.0);
-    let deleter = past.tombstone.map(|tombstone| tombstone.writer);
+    let deleter = past.tombstone().map(|tombstone| tombstone.writer);
     if let Some(writer) = variable.map(|variable| variable.writer()).or(deleter)
         && fields.metadata
     {
@@ -75,7 +75,7 @@ fn write_writer(object: &mut Object<'_>, writer: Writer) {
 }
 
 /// Writes `value` or `data`.
-fn write_content(object: &mut Object<'_>, content: &Content<'_>) {
+fn write_content(object: &mut Object<'_>, content: &Content) {
     match content {
         Content::Text(text) => object.text("value", text),
         Content::Data(data) => object.data("data", data),

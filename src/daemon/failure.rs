@@ -2,7 +2,7 @@
 
 use super::store::pattern::{PATTERN_MAX, PatternError};
 use super::store::{KEY_MAX, Refusal, VALUE_MAX};
-use crate::map::{Full, Limits};
+use crate::map::{Full, Limits, SIMILAR_MAX};
 use crate::wire::fault::Fault;
 use crate::wire::reply::Reply;
 use crate::wire::text::{Flaw, echo};
@@ -92,6 +92,8 @@ fn write_refusal(key: &str, refusal: Refusal, limits: Limits, reply: Reply<'_>) 
         Refusal::NumberOverflow => error(reply, "NumberOverflow").string("key", &key),
         Refusal::Full(Full::Variables) => write_limit("maximumVariables", limits.variables, reply),
         Refusal::Full(Full::Bytes) => write_limit("maximumBytes", limits.bytes, reply),
+        Refusal::Full(Full::Memory(bytes)) => write_limit("memory", bytes, reply),
+        Refusal::Full(Full::Crowded) => write_limit("similarKeys", SIMILAR_MAX, reply),
     }
 }
 

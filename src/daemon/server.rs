@@ -170,12 +170,17 @@ impl<S: Serve> Server<S> {
     pub(crate) fn run(mut self) -> io::Result<Ending> {
         let mut ready = Vec::new();
         while !self.is_over() {
+            ready.clear();
             self.poller.wait(self.timeout(), &mut ready)?;
-            for (name, flags) in ready.drain(..) {
+            for &(name, flags) in &ready {
                 self.serve(name, flags)?;
             }
+            let is_idle = ready.is_empty() && self.queue.is_empty();
             self.go_on();
             self.do_what_is_due();
+            if is_idle && self.service.is_untidy() {
+                self.service.tidy();
+            }
         }
         self.service.end();
         Ok(match self.state {
@@ -190,7 +195,7 @@ impl<S: Serve> Server<S> {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.queue.is_empty() {
+        if !self.queue.is_empty() || self.service.is_untidy() {
             return Some(Duration::ZERO);
         }
         self.deadlines

@@ -123,6 +123,14 @@ impl Serve for Service {
         None
     }
 
+    fn is_untidy(&self) -> bool {
+        self.store.is_untidy()
+    }
+
+    fn tidy(&mut self) {
+        self.store.tidy();
+    }
+
     fn resume(&mut self, mut job: Job, who: Token, out: &mut Vec<u8>) -> Option<Job> {
         if let Work::Delete(..) = job.work
             && self.watches.count_on(SLICE)
@@ -132,10 +140,7 @@ impl Serve for Service {
         let start = out.len();
         let before = self.store.revision();
         job.is_asleep = match job.work {
-            Work::Watch(_) => {
-                self.store.sort_history();
-                self.watches.catch_up(who, &self.store, out)
-            }
+            Work::Watch(_) => self.watches.catch_up(who, &self.store, out),
             Work::Wait(..) => true,
             _ => false,
         };
@@ -184,6 +189,7 @@ impl Serve for Service {
             variables = self.store.len(), revision = self.store.revision().0;
             "ending, the variables are forgotten"
         );
+        self.store.close();
     }
 }
 
@@ -196,7 +202,6 @@ impl Service {
             return;
         }
         if !self.watches.is_empty() {
-            self.store.sort_history();
             self.watches.notify(&self.store, now);
         }
         self.store.trim_history();

@@ -10,8 +10,8 @@
 use super::entry::{Fields, write_event};
 use super::failure::REPLY_MAX;
 use super::store::pattern::Patterns;
-use super::store::{Past, Position, Store, Walker, text};
-use crate::map::{Key, Revision};
+use super::store::{Key, Past, Position, Store, Walker, What, text};
+use crate::map::{Bytes, Revision};
 use crate::wire::reply::{Object, Reply};
 
 /// Most steps through the history in one turn, for one watcher. A change of many variables is one
@@ -22,6 +22,10 @@ const STEPS_MAX: usize = if cfg!(test) { 3 } else { 1024 };
 const WORK_MAX: usize = 100_000;
 /// What a step costs beside the patterns.
 pub(super) const STEP: usize = 16;
+
+/// Changes that are passed by in the time of a step, because their variables have changed again. So
+/// many that nobody can set and delete variables faster than that.
+const STALE: usize = 64;
 
 /// Most looks, in one turn, for the keys that a watcher watches, if that may save it a walk along
 /// the changes of all others. So few in tests that there are too many keys.
@@ -254,7 +258,7 @@ impl Watch {
         start: usize,
     ) -> usize {
         let mut events = reply.array("events");
-        let (mut steps, mut written) = (0, 0);
+        let (mut steps, mut stale, mut written) = (0, 0, 0);
         let mut change: Option<Revision> = None;
         let mut last = None;
         let mut is_over = true;
@@ -268,8 +272,14 @@ impl Watch {
                 }
                 change = Some(past.revision);
             } else if size > REPLY_MAX {
-                self.position = (Revision(past.revision.0 - 1), last);
+                let behind = last.map(|key: Bytes| Key::from(&*key));
+                self.position = (Revision(past.revision.0 - 1), behind);
                 return written;
+            }
+            if let What::Stale = past.what {
+                stale += 1;
+                steps += usize::from(stale % STALE == 0);
+                continue;
             }
             last = Some(past.key.clone());
             // Costs next to nothing, and there are only so many tombstones.
@@ -278,7 +288,7 @@ impl Watch {
             }
             steps += 1;
             if self.patterns.matches(past.key_text()) {
-                write_event(&mut events.object(), store, &past, self.fields);
+                write_event(&mut events.object(), &past, self.fields);
                 written += 1;
                 self.told += u64::from(past.revision > self.counted_from);
             }
@@ -296,7 +306,7 @@ impl Watch {
     /// Whether this is gone, and it was never told that it was there: gone before it began, or come
     /// and gone since its last turn, which ended at `seen`.
     fn never_knew(&self, past: &Past<'_>, seen: Revision) -> bool {
-        past.tombstone.is_some_and(|tombstone| {
+        past.tombstone().is_some_and(|tombstone| {
             past.revision <= self.start || self.walker.is_some() && tombstone.born > seen
         })
     }

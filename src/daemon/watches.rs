@@ -9,10 +9,10 @@ use std::rc::Rc;
 
 use super::contract::Delivery;
 use super::entry::{Fields, write_event, write_value};
-use super::store::{Condition, Past, Position, Store, Variable};
+use super::store::{Condition, Key, Past, Store, Variable};
 use super::table::Token;
 use super::watch::{Hit, STEP, Watch};
-use crate::map::{Key, Revision};
+use crate::map::Revision;
 use crate::wire::reply::Reply;
 
 /// Most events of one change of many variables that are told at once, to all watchers together.
@@ -149,40 +149,37 @@ impl Watches {
 
     /// The store was changed, and this is the new revision: whoever must hear of it does.
     pub(crate) fn notify(&mut self, store: &Store, revision: Revision) {
-        let before = (Revision(revision.0 - 1), None);
-        let mut hits: Vec<(Token, Past<'_>)> = Vec::new();
-        let (mut is_single, mut first) = (true, true);
-        for past in store.after(&before) {
-            (is_single, first) = (first, false);
+        let before = Revision(revision.0 - 1);
+        let changed: Vec<Past<'_>> = store.after(&(before, None)).collect();
+        let mut hits: Vec<(Token, &Past<'_>)> = Vec::new();
+        for past in &changed {
             let key = past.key_text();
             self.index.find(key, |who| hits.push((who, past)));
-            if hits.len() > EVENTS_MAX && !is_single {
-                return self.wake_all(store, &before);
+            if hits.len() > EVENTS_MAX && changed.len() > 1 {
+                return self.wake_all(store, before, &changed);
             }
         }
-        if is_single {
-            self.tell_one(store, hits);
-        } else {
-            self.tell_many(store, hits);
+        match changed.len() {
+            1 => self.tell_one(&hits),
+            _ => self.tell_many(&hits),
         }
     }
 
     /// More events than are told at once: everybody who may have to hear of them is woken to walk
     /// along the history when it is its turn. That takes as many steps as there are variables and
     /// listeners, not for each of the ones all of the others.
-    fn wake_all(&mut self, store: &Store, before: &Position) {
+    fn wake_all(&mut self, store: &Store, before: Revision, changed: &[Past<'_>]) {
         while self.count_on(usize::MAX) {}
-        let changed: Vec<Past<'_>> = store.after(before).collect();
         let mut concerned = Vec::new();
-        for (who, past) in self.index.find_all(&changed) {
+        for (who, past) in self.index.find_all(changed) {
             match self.listeners.get(&who) {
                 // Judged now: it waits for one variable, which may be another in its turn.
-                Some(Listener::Wait(_)) => drop(self.hit(who, store, past, false)),
+                Some(Listener::Wait(_)) => drop(self.hit(who, past, false)),
                 _ => concerned.push(who),
             }
         }
         concerned.retain(|who| match self.listeners.get_mut(who) {
-            Some(Listener::Watch(watch)) => watch.fall_behind(store, before.0),
+            Some(Listener::Watch(watch)) => watch.fall_behind(store, before),
             _ => false,
         });
         self.outbox
@@ -190,7 +187,7 @@ impl Watches {
         #[cfg(test)]
         (self.steps += concerned.len());
         self.large = (!concerned.is_empty()).then(|| Large {
-            keys: changed.iter().map(|past| Rc::clone(past.key)).collect(),
+            keys: changed.iter().map(|past| Key::from(&*past.key)).collect(),
             left: concerned.len(),
             who: concerned,
         });
@@ -240,17 +237,17 @@ impl Watches {
     }
 
     /// One variable was changed: the reply is written once for all who want the same fields.
-    fn tell_one(&mut self, store: &Store, hits: Vec<(Token, Past<'_>)>) {
+    fn tell_one(&mut self, hits: &[(Token, &Past<'_>)]) {
         let mut written: Vec<(Fields, Rc<[u8]>)> = Vec::new();
-        for (who, past) in hits {
-            let Some(fields) = self.hit(who, store, &past, true) else {
+        for &(who, past) in hits {
+            let Some(fields) = self.hit(who, past, true) else {
                 continue;
             };
             let known = written.iter().find(|(known, _)| *known == fields);
             let reply = match known {
                 Some((_, reply)) => Rc::clone(reply),
                 None => {
-                    let reply = event_reply(store, &[past], fields);
+                    let reply = event_reply([past], fields);
                     written.push((fields, Rc::clone(&reply)));
                     reply
                 }
@@ -261,39 +258,33 @@ impl Watches {
 
     /// Several variables were changed at once: each watcher is told all of it in one reply, which is
     /// written once for all who want the same.
-    fn tell_many(&mut self, store: &Store, hits: Vec<(Token, Past<'_>)>) {
-        let mut told: BTreeMap<Token, (Fields, Vec<Past<'_>>)> = BTreeMap::new();
-        for (who, past) in hits {
-            if let Some(fields) = self.hit(who, store, &past, true) {
+    fn tell_many(&mut self, hits: &[(Token, &Past<'_>)]) {
+        let mut told: BTreeMap<Token, (Fields, Vec<&Past<'_>>)> = BTreeMap::new();
+        for &(who, past) in hits {
+            if let Some(fields) = self.hit(who, past, true) {
                 told.entry(who)
                     .or_insert_with(|| (fields, Vec::new()))
                     .1
                     .push(past);
             }
         }
-        let mut written: HashMap<(Fields, Vec<&Key>), Rc<[u8]>> = HashMap::new();
+        let mut written: HashMap<Told<'_>, Rc<[u8]>> = HashMap::new();
         for (who, (fields, events)) in told {
-            let keys = events.iter().map(|past| past.key).collect();
+            let keys = events.iter().map(|past| &*past.key).collect();
             let reply = written
                 .entry((fields, keys))
-                .or_insert_with(|| event_reply(store, &events, fields));
+                .or_insert_with(|| event_reply(events, fields));
             self.outbox.push(Delivery::Tell(who, Rc::clone(reply)));
         }
     }
 
     /// A variable that `who` may listen to was changed. If it is to be told, the fields it wants.
-    fn hit(
-        &mut self,
-        who: Token,
-        store: &Store,
-        past: &Past<'_>,
-        can_tell: bool,
-    ) -> Option<Fields> {
+    fn hit(&mut self, who: Token, past: &Past<'_>, can_tell: bool) -> Option<Fields> {
         #[cfg(test)]
         (self.steps += 1);
         match self.listeners.get_mut(&who)? {
             Listener::Wait(wait) => {
-                let variable = store.variable(past);
+                let variable = past.variable();
                 if wait.is_over(variable) {
                     self.outbox.push(Delivery::End(who, value_reply(variable)));
                     self.leave(who);
@@ -310,16 +301,24 @@ impl Watches {
     }
 }
 
+/// What tells replies to one change from one another: the fields, and the keys.
+type Told<'k> = (Fields, Vec<&'k [u8]>);
+
 /// A reply with these events, to a watcher that is up to date.
-fn event_reply(store: &Store, events: &[Past<'_>], fields: Fields) -> Rc<[u8]> {
+fn event_reply<'p, 's: 'p>(
+    events: impl IntoIterator<Item = &'p Past<'s>>,
+    fields: Fields,
+) -> Rc<[u8]> {
     let mut out = Vec::new();
     let mut reply = Reply::new(&mut out).parameters();
     let mut array = reply.array("events");
+    let mut revision = Revision::default();
     for past in events {
-        write_event(&mut array.object(), store, past, fields);
+        write_event(&mut array.object(), past, fields);
+        revision = past.revision;
     }
     drop(array);
-    reply.count("revision", events.last().map_or(0, |past| past.revision.0));
+    reply.count("revision", revision.0);
     reply.bool("upToDate", true);
     reply.continues();
     drop(reply);

@@ -6,15 +6,16 @@
 //! known any more: who comes back and has not seen everything up to [`History::forgotten`] must
 //! begin anew. Who is catching up already is a [`Walker`]: what it needs is kept beyond that.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::iter::Peekable;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use super::key::Key;
 use super::walk::text;
 use super::walkers::{Walker, Walkers};
-use super::{Content, Writer};
-use crate::map::{Key, Revision};
+use super::{Content, Variable, Writer};
+use crate::map::{Bytes, Map, Revision};
 
 /// What the last values that one change of many variables keeps may take, in bytes. All of them must
 /// fit in one reply, whatever has to be escaped.
@@ -35,23 +36,16 @@ const RELEASED_MAX: usize = 4096;
 /// of many small ones.
 const LAST_VALUE_MAX: usize = 4 << 10;
 
-/// Most changes that wait to be put in order. One after the other they would each find the tree out
-/// of the processor's caches; together they take some tens of µs.
-const UNSORTED_MAX: usize = 256;
-
-/// What a tombstone takes beside its key and value, in bytes: its places in three indices.
+/// What a tombstone takes beside its key and value, in bytes: its places in two indices.
 const OVERHEAD: usize = 160;
 
 /// Where somebody stands in the history: behind everything up to this revision, and behind this
 /// key of the next one.
 pub(crate) type Position = (Revision, Option<Key>);
 
-/// The order of the last changes.
+/// What was deleted, in the order of the deletions. The map knows the order of all else.
 #[derive(Default)]
 pub(super) struct History {
-    /// What was set lately and is not in `living` yet: before, and now.
-    unsorted: Vec<(Option<Revision>, (Revision, Key))>,
-    living: BTreeSet<(Revision, Key)>,
     gone: BTreeMap<(Revision, Key), Tombstone>,
     /// Where the tombstone of a key stands.
     graves: HashMap<Key, Revision>,
@@ -77,32 +71,68 @@ pub(crate) struct Tombstone {
 
 #[derive(Debug)]
 struct LastValue {
-    bytes: Box<[u8]>,
+    bytes: Bytes,
     is_text: bool,
 }
 
-/// One step of a walk through the history: a variable that has changed, or is gone.
-#[derive(Debug, Clone, Copy)]
+/// One step of a walk through the history.
+#[derive(Clone)]
 pub(crate) struct Past<'h> {
     /// When.
     pub(crate) revision: Revision,
-    /// Which.
-    pub(crate) key: &'h Key,
-    /// Set if it is gone.
-    pub(crate) tombstone: Option<&'h Tombstone>,
+    /// Which variable; nothing if it has changed again since, and this step tells nothing.
+    pub(crate) key: Bytes,
+    /// What became of it.
+    pub(crate) what: What<'h>,
+}
+
+/// What became of a variable.
+#[derive(Clone, Copy)]
+pub(crate) enum What<'h> {
+    /// It was set.
+    Set(Variable<'h>),
+    /// It was deleted.
+    Gone(&'h Tombstone),
+    /// It has changed again, and is told of there.
+    Stale,
 }
 
 impl<'h> Past<'h> {
     /// The key as text.
-    pub(crate) fn key_text(&self) -> &'h str {
-        text(self.key)
+    pub(crate) fn key_text(&self) -> &str {
+        text(&self.key)
+    }
+
+    /// The variable, if it is there.
+    pub(crate) fn variable(&self) -> Option<Variable<'h>> {
+        match self.what {
+            What::Set(variable) => Some(variable),
+            _ => None,
+        }
+    }
+
+    /// What is remembered of it, if it is gone.
+    pub(crate) fn tombstone(&self) -> Option<&'h Tombstone> {
+        match self.what {
+            What::Gone(tombstone) => Some(tombstone),
+            _ => None,
+        }
+    }
+
+    /// A variable at its last change.
+    pub(super) fn set(variable: Variable<'h>) -> Self {
+        Past {
+            revision: variable.revision(),
+            key: variable.key(),
+            what: What::Set(variable),
+        }
     }
 
     fn gone((place, tombstone): (&'h (Revision, Key), &'h Tombstone)) -> Self {
         Past {
             revision: place.0,
-            key: &place.1,
-            tombstone: Some(tombstone),
+            key: Bytes::from(&*place.1),
+            what: What::Gone(tombstone),
         }
     }
 
@@ -110,7 +140,9 @@ impl<'h> Past<'h> {
     pub(super) fn is_after(&self, position: &Position) -> bool {
         match position {
             (revision, None) => self.revision > *revision,
-            (revision, Some(key)) => (self.revision, self.key) > (Revision(revision.0 + 1), key),
+            (revision, Some(key)) => {
+                (self.revision, &*self.key) > (Revision(revision.0 + 1), &**key)
+            }
         }
     }
 }
@@ -139,44 +171,18 @@ impl History {
         self.walkers.lost()
     }
 
-    /// A variable was set; before, it was as of `old`.
-    pub(super) fn set(&mut self, key: Key, old: Option<Revision>, new: Revision) {
-        self.unsorted.push((old, (new, key)));
-        if self.unsorted.len() == UNSORTED_MAX {
-            self.sort();
-        }
+    /// A variable was created.
+    pub(super) fn create(&mut self, key: &[u8], at: Revision) {
+        let born = self.dig_up(key).unwrap_or(at);
+        self.walkers.note_birth(key, born);
     }
 
-    /// Puts in order what was set lately. To be called before [`Self::after`].
-    pub(super) fn sort(&mut self) {
-        let mut unsorted = std::mem::take(&mut self.unsorted);
-        for (old, place) in unsorted.drain(..) {
-            match old {
-                Some(old) => drop(self.living.remove(&(old, Rc::clone(&place.1)))),
-                None => {
-                    let born = self.dig_up(&place.1).unwrap_or(place.0);
-                    self.walkers.note_birth(&place.1, born);
-                }
-            }
-            self.living.insert(place);
-        }
-        self.unsorted = unsorted;
-    }
-
-    /// A variable that was as of `old` was deleted.
-    pub(super) fn delete(
-        &mut self,
-        key: &Key,
-        old: Revision,
-        new: Revision,
-        mut tombstone: Tombstone,
-    ) {
-        self.sort();
-        self.living.remove(&(old, Rc::clone(key)));
+    /// A variable was deleted.
+    pub(super) fn delete(&mut self, key: &Key, at: Revision, mut tombstone: Tombstone) {
         tombstone.born = self.walkers.take_birth(key);
         self.bytes += cost(key, &tombstone);
-        self.graves.insert(Rc::clone(key), new);
-        self.gone.insert((new, Rc::clone(key)), tombstone);
+        self.graves.insert(Rc::clone(key), at);
+        self.gone.insert((at, Rc::clone(key)), tombstone);
     }
 
     /// Drops the oldest tombstones that are too many. To be called when everybody was told of the
@@ -256,14 +262,23 @@ impl History {
     }
 
     /// What comes after `position`, in order.
-    pub(super) fn after<'h>(&'h self, position: &Position) -> impl Iterator<Item = Past<'h>> {
-        debug_assert!(self.unsorted.is_empty(), "to be sorted before");
-        let range = (first_after(position), Bound::Unbounded);
-        let living = self.living.range(range).map(|(revision, key)| Past {
-            revision: *revision,
-            key,
-            tombstone: None,
-        });
+    pub(super) fn after<'h>(
+        &'h self,
+        map: &'h Map,
+        position: &Position,
+    ) -> impl Iterator<Item = Past<'h>> {
+        let from = position.clone();
+        let living = map
+            .after(position.0)
+            .map(|(revision, entry)| match entry {
+                Some(entry) => Past::set(Variable(entry)),
+                None => Past {
+                    revision,
+                    key: Bytes::from(&[][..]),
+                    what: What::Stale,
+                },
+            })
+            .skip_while(move |past| !past.is_after(&from));
         Merged {
             living: living.peekable(),
             gone: self.gone_after(position).peekable(),
@@ -284,9 +299,9 @@ impl History {
     }
 
     /// A key that may have a tombstone lives again. If it has one: since when it was there before.
-    fn dig_up(&mut self, key: &Key) -> Option<Revision> {
-        let revision = self.graves.remove(key)?;
-        let tombstone = self.take(&(revision, Rc::clone(key)))?;
+    fn dig_up(&mut self, key: &[u8]) -> Option<Revision> {
+        let (key, revision) = self.graves.remove_entry(key)?;
+        let tombstone = self.take(&(revision, key))?;
         Some(tombstone.born)
     }
 }
@@ -303,7 +318,7 @@ fn cost(key: &Key, tombstone: &Tombstone) -> usize {
 impl Tombstone {
     /// A tombstone that remembers the last value, unless it is long, or there is no room for it
     /// among those of its change.
-    pub(super) fn new(writer: Writer, content: &Content<'_>, room: &mut usize) -> Self {
+    pub(super) fn new(writer: Writer, content: &Content, room: &mut usize) -> Self {
         let (bytes, is_text) = match content {
             Content::Text(bytes) => (bytes, true),
             Content::Data(bytes) => (bytes, false),
@@ -314,17 +329,17 @@ impl Tombstone {
             writer,
             born: Revision::default(),
             value: keeps.then(|| LastValue {
-                bytes: (*bytes).into(),
+                bytes: bytes.clone(),
                 is_text,
             }),
         }
     }
 
     /// The last value, if it is known.
-    pub(crate) fn content(&self) -> Option<Content<'_>> {
+    pub(crate) fn content(&self) -> Option<Content> {
         self.value.as_ref().map(|value| match value.is_text {
-            true => Content::Text(&value.bytes),
-            false => Content::Data(&value.bytes),
+            true => Content::Text(value.bytes.clone()),
+            false => Content::Data(value.bytes.clone()),
         })
     }
 }
@@ -339,11 +354,16 @@ impl<'h, L: Iterator<Item = Past<'h>>, G: Iterator<Item = Past<'h>>> Iterator fo
     type Item = Past<'h>;
 
     fn next(&mut self) -> Option<Past<'h>> {
-        let place = |past: &Past<'h>| (past.revision, past.key);
-        match (self.living.peek(), self.gone.peek()) {
-            (Some(living), Some(gone)) if place(living) > place(gone) => self.gone.next(),
-            (Some(_), _) => self.living.next(),
-            (None, _) => self.gone.next(),
+        let is_gone_first = match (self.living.peek(), self.gone.peek()) {
+            (Some(living), Some(gone)) => {
+                (gone.revision, &*gone.key) < (living.revision, &*living.key)
+            }
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        match is_gone_first {
+            true => self.gone.next(),
+            false => self.living.next(),
         }
     }
 }
@@ -351,98 +371,113 @@ impl<'h, L: Iterator<Item = Past<'h>>, G: Iterator<Item = Past<'h>>> Iterator fo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::store::{Condition, Store, Value};
+    use crate::map::Limits;
 
-    const NOBODY: Writer = Writer { uid: 0, pid: 0 };
+    const WRITER: Writer = Writer { uid: 0, pid: 0 };
 
-    fn key(key: &str) -> Key {
-        key.as_bytes().into()
+    fn store() -> Store {
+        let limits = Limits {
+            variables: 100_000,
+            bytes: 1 << 20,
+        };
+        Store::new(limits).unwrap()
     }
 
-    fn tombstone(value: &[u8]) -> Tombstone {
-        Tombstone::new(NOBODY, &Content::Data(value), &mut LAST_VALUES_MAX.clone())
+    fn set(store: &mut Store, key: &str) {
+        let value = Value::text("v").unwrap();
+        store
+            .set(key, &value, &Condition::default(), WRITER)
+            .unwrap();
     }
 
-    fn told(history: &mut History, after: Position) -> Vec<(u64, String, bool)> {
-        history.sort();
-        let name = |key: &Key| String::from_utf8(key.to_vec()).unwrap();
-        let past = history.after(&after);
-        past.map(|past| (past.revision.0, name(past.key), past.tombstone.is_some()))
+    fn delete(store: &mut Store, keys: &[&str]) {
+        let keys: Vec<Key> = keys.iter().map(|key| key.as_bytes().into()).collect();
+        store.delete_all(&keys, WRITER);
+    }
+
+    fn told(store: &Store, after: Position) -> Vec<(u64, String, bool)> {
+        let is_stale = |past: &Past<'_>| matches!(past.what, What::Stale);
+        let past = store.after(&after).filter(|past| !is_stale(past));
+        past.map(|past| {
+            let is_gone = past.tombstone().is_some();
+            (past.revision.0, past.key_text().to_owned(), is_gone)
+        })
+        .collect()
+    }
+
+    fn expected<const N: usize>(expected: [(u64, &str, bool); N]) -> Vec<(u64, String, bool)> {
+        expected
+            .into_iter()
+            .map(|(revision, key, gone)| (revision, key.to_owned(), gone))
             .collect()
     }
 
     #[test]
     fn each_variable_stands_at_its_last_change() {
-        let mut history = History::default();
-        history.set(key("a"), None, Revision(1));
-        history.set(key("b"), None, Revision(2));
-        history.set(key("a"), Some(Revision(1)), Revision(3));
-        let all = [(2, "b".to_owned(), false), (3, "a".to_owned(), false)];
-        assert_eq!(told(&mut history, (Revision(0), None)), all);
-        assert_eq!(told(&mut history, (Revision(2), None)), all[1..]);
-        assert_eq!(told(&mut history, (Revision(3), None)), []);
+        let mut store = store();
+        for key in ["a", "b", "a"] {
+            set(&mut store, key);
+        }
+        let all = expected([(2, "b", false), (3, "a", false)]);
+        assert_eq!(told(&store, (Revision(0), None)), all);
+        assert_eq!(told(&store, (Revision(2), None)), all[1..]);
+        assert_eq!(told(&store, (Revision(3), None)), []);
     }
 
     #[test]
     fn a_tombstone_stands_among_the_living_until_its_key_lives_again() {
-        let mut history = History::default();
-        history.set(key("a"), None, Revision(1));
-        history.set(key("b"), None, Revision(2));
-        history.delete(&key("a"), Revision(1), Revision(3), tombstone(b"last"));
-        history.set(key("c"), None, Revision(4));
-        let expected = [(2, "b", false), (3, "a", true), (4, "c", false)];
-        let expected = expected.map(|(revision, key, gone)| (revision, key.to_owned(), gone));
-        assert_eq!(told(&mut history, (Revision(0), None)), expected);
-        history.set(key("a"), None, Revision(5));
-        assert_eq!(
-            told(&mut history, (Revision(4), None)),
-            [(5, "a".to_owned(), false)]
-        );
-        assert_eq!((history.bytes, history.forgotten()), (0, Revision(0)));
+        let mut store = store();
+        for key in ["a", "b"] {
+            set(&mut store, key);
+        }
+        delete(&mut store, &["a"]);
+        set(&mut store, "c");
+        let all = expected([(2, "b", false), (3, "a", true), (4, "c", false)]);
+        assert_eq!(told(&store, (Revision(0), None)), all);
+        set(&mut store, "a");
+        let all = expected([(2, "b", false), (4, "c", false), (5, "a", false)]);
+        assert_eq!(told(&store, (Revision(0), None)), all);
+        assert_eq!((store.history.bytes, store.forgotten()), (0, Revision(0)));
     }
 
     #[test]
     fn a_walk_can_stop_within_a_revision() {
-        let mut history = History::default();
-        for (name, revision) in [("a", 1), ("b", 2)] {
-            history.set(key(name), None, Revision(revision));
+        let mut store = store();
+        for key in ["a", "b"] {
+            set(&mut store, key);
         }
-        history.delete(&key("a"), Revision(1), Revision(3), tombstone(b""));
-        history.delete(&key("b"), Revision(2), Revision(3), tombstone(b""));
-        assert_eq!(
-            told(&mut history, (Revision(2), Some(key("a")))),
-            [(3, "b".to_owned(), true)]
-        );
+        delete(&mut store, &["a", "b"]);
+        let rest = told(&store, (Revision(2), Some(b"a"[..].into())));
+        assert_eq!(rest, expected([(3, "b", true)]));
     }
 
     #[test]
     fn the_oldest_tombstones_are_dropped_and_that_is_known() {
-        let mut history = History::default();
-        let mut revision = 0;
-        for n in 0..10_000 {
-            let name = key(&format!("key-{n}"));
-            history.set(name.clone(), None, Revision(revision + 1));
-            history.delete(
-                &name,
-                Revision(revision + 1),
-                Revision(revision + 2),
-                tombstone(b"v"),
-            );
-            history.trim();
-            revision += 2;
+        let mut store = store();
+        for n in 0..1000 {
+            let name = format!("key-{n}");
+            set(&mut store, &name);
+            delete(&mut store, &[&name]);
+            store.trim_history();
         }
-        assert!(history.bytes <= TOMBSTONES_MAX);
-        let left = told(&mut history, (Revision(0), None));
+        assert!(store.history.bytes <= TOMBSTONES_MAX);
+        let left = told(&store, (Revision(0), None));
         assert_eq!(
-            history.forgotten().0,
+            store.forgotten().0,
             left[0].0 - 2,
             "the one before the oldest"
         );
-        assert_eq!(left.len(), history.graves.len());
+        assert_eq!(left.len(), store.history.graves.len());
     }
 
     #[test]
     fn a_long_last_value_is_not_kept() {
-        assert!(tombstone(&[b'x'; LAST_VALUE_MAX]).content().is_some());
-        assert!(tombstone(&[b'x'; LAST_VALUE_MAX + 1]).content().is_none());
+        let tombstone = |len: usize| {
+            let content = Content::Data(Bytes::from(&vec![b'x'; len][..]));
+            Tombstone::new(WRITER, &content, &mut LAST_VALUES_MAX.clone())
+        };
+        assert!(tombstone(LAST_VALUE_MAX).content().is_some());
+        assert!(tombstone(LAST_VALUE_MAX + 1).content().is_none());
     }
 }

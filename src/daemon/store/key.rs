@@ -1,11 +1,15 @@
 //! What can be a key.
 
 use std::fmt;
+use std::rc::Rc;
 
 use crate::wire::text::is_noncharacter;
 
 /// Longest key, in bytes.
 pub(crate) const KEY_MAX: usize = 255;
+
+/// A key that is kept for a while, by several perhaps.
+pub(crate) type Key = Rc<[u8]>;
 
 /// Why a string is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

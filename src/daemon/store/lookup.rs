@@ -6,10 +6,11 @@
 
 use std::ops::Bound;
 
+use super::Variable;
 use super::history::{History, Past, Position};
 use super::pattern::KeyRange;
 use super::walk::text;
-use crate::map::{Entry, Map, Revision};
+use crate::map::{Map, Revision};
 
 /// What changed after `position` of the keys in `ranges`, in the order of the history; `None` if
 /// that takes more than so many looks. What was deleted up to `start` may be left out.
@@ -32,19 +33,19 @@ pub(super) fn few_after<'s>(
         looked += 1;
         let key = range.start().as_bytes();
         if range.is_key() {
-            found.extend(map.get(key).map(living));
+            found.extend(map.get(key).map(|entry| Past::set(Variable(entry))));
             found.extend(history.tombstone(key));
             continue;
         }
-        for entry in map.range(Bound::Included(key), Bound::Unbounded) {
-            if !range.holds(text(entry.key())) {
+        for entry in map.from(Bound::Included(key)) {
+            if !range.holds(text(&entry.key())) {
                 break;
             }
             looked += 1;
             if looked > looks {
                 return None;
             }
-            found.push(living(entry));
+            found.push(Past::set(Variable(entry)));
         }
     }
     found.retain(|past| past.is_after(position));
@@ -61,14 +62,6 @@ pub(super) fn few_after<'s>(
             ranges.get(next).filter(holds).is_some()
         }));
     }
-    found.sort_unstable_by_key(|past| (past.revision, past.key));
+    found.sort_unstable_by(|a, b| (a.revision, &*a.key).cmp(&(b.revision, &*b.key)));
     Some(found)
-}
-
-fn living(entry: Entry<'_>) -> Past<'_> {
-    Past {
-        revision: entry.revision(),
-        key: entry.key(),
-        tombstone: None,
-    }
 }

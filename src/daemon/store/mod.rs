@@ -16,22 +16,24 @@ mod walk;
 mod walkers;
 
 use std::borrow::Cow;
+use std::io;
 use std::ops::ControlFlow;
-use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
 use self::decimal::Decimal;
 use self::history::{History, LAST_VALUES_MAX};
-pub(crate) use self::history::{Past, Position, Tombstone};
-pub(crate) use self::key::{KEY_MAX, KeyFlaw};
+pub(crate) use self::history::{Past, Position, Tombstone, What};
+pub(crate) use self::key::{KEY_MAX, Key, KeyFlaw};
 
 use self::pattern::{KeyRange, Patterns};
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk, text};
 pub(crate) use self::walkers::Walker;
-use crate::map::{Entry, Full, Key, Limits, Map, Revision, Set, Stamp};
+use crate::map::{
+    Bytes, Entry, Full, Limits, MAP_MAX, Map, Origin, Revision, Segment, Stamp, State,
+};
 use crate::wire::text::{Flaw, flaw, is_text};
 
 /// Longest value, in bytes.
@@ -41,8 +43,8 @@ pub(crate) const VALUE_MAX: usize = 1 << 20;
 pub(crate) const DELETE_MAX: usize = 4096;
 
 /// Kinds of values, as the map's stamps keep them.
-const DATA: u16 = 0;
-const TEXT: u16 = 1;
+const DATA: u8 = 0;
+const TEXT: u8 = 1;
 
 /// The process that makes a change.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +59,7 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 pub(crate) struct Value<'v> {
     bytes: Cow<'v, [u8]>,
-    kind: u16,
+    kind: u8,
 }
 
 /// What a variable must be like. Every field that is set must hold.
@@ -89,16 +91,16 @@ pub(crate) enum Refusal {
 }
 
 /// A variable as it is now.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Variable<'s>(Entry<'s>);
 
 /// What a variable holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Content<'s> {
+pub(crate) enum Content {
     /// Bytes that are text.
-    Text(&'s [u8]),
+    Text(Bytes),
     /// Any other bytes.
-    Data(&'s [u8]),
+    Data(Bytes),
 }
 
 /// The variables and what belongs to them.
@@ -107,20 +109,29 @@ pub(crate) struct Store {
     history: History,
     journal: Journal,
     instance: String,
-    started: u64,
 }
 
 impl Store {
     /// An empty store: a new instance.
     pub(crate) fn new(limits: Limits) -> std::io::Result<Self> {
-        let mut random = [0; 16];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        let origin = Origin {
+            instance: u128::from_ne_bytes(random()?),
+            born: now(),
+        };
+        let secret = u64::from_ne_bytes(random()?);
+        let memory = Segment::create(size_of_map(limits)?).and_then(|memory| {
+            memory.own()?;
+            Ok(memory)
+        });
+        let memory = memory.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot make a memory file: {error}"))
+        })?;
+        let map = Map::create(memory, limits, origin, secret);
         Ok(Store {
-            map: Map::new(limits),
+            map: map.map_err(|_| io::Error::other("no memory for the variables"))?,
             history: History::default(),
             journal: Journal::default(),
-            instance: random.iter().map(|byte| format!("{byte:02x}")).collect(),
-            started: now(),
+            instance: format!("{:032x}", origin.instance),
         })
     }
 
@@ -131,7 +142,7 @@ impl Store {
 
     /// When it began, in µs since the UNIX epoch.
     pub(crate) fn started(&self) -> u64 {
-        self.started
+        self.map.origin().born
     }
 
     /// The revision of the last change.
@@ -177,17 +188,23 @@ impl Store {
         }
         let stamp = Stamp {
             time: now(),
+            owner: writer.uid,
+            setter: writer.uid,
             uid: writer.uid,
             pid: writer.pid,
             kind: value.kind,
+            ..Stamp::default()
         };
-        let set = self.map.set(key.as_bytes(), &value.bytes, stamp);
-        let Set { key, old, revision } = set.map_err(Refusal::Full)?;
-        if old.is_none() && self.journal.is_read() {
-            self.journal.note(&key);
+        let key = key.as_bytes();
+        let set = self.map.set(key, &value.bytes, &stamp);
+        let set = set.map_err(Refusal::Full)?;
+        if set.old.is_none() {
+            if self.journal.is_read() {
+                self.journal.note(key);
+            }
+            self.history.create(key, set.revision);
         }
-        self.history.set(key, old, revision);
-        Ok(revision)
+        Ok(set.revision)
     }
 
     /// Deletes a variable, if it is as `condition` says. Returns how many there were, and the
@@ -200,27 +217,22 @@ impl Store {
     ) -> Result<(u64, Revision), Refusal> {
         let variable = self.get(key)?;
         condition.check(variable)?;
-        let keys: Vec<Key> = variable
-            .iter()
-            .map(|variable| Rc::clone(variable.0.key()))
-            .collect();
+        let keys: Vec<Key> = variable.iter().map(|_| key.as_bytes().into()).collect();
         Ok(self.delete_all(&keys, writer))
     }
 
     fn delete_all(&mut self, keys: &[Key], writer: Writer) -> (u64, Revision) {
-        let entries = keys
-            .iter()
-            .filter_map(|key| self.map.get(key).map(Variable));
         let mut room = LAST_VALUES_MAX;
-        let gone: Vec<_> = entries
-            .map(|variable| {
-                let tombstone = Tombstone::new(writer, &variable.content(), &mut room);
-                (Rc::clone(variable.0.key()), variable.revision(), tombstone)
+        let gone: Vec<_> = keys
+            .iter()
+            .filter_map(|key| {
+                let content = self.map.get(key).map(Variable)?.content();
+                Some((key, Tombstone::new(writer, &content, &mut room)))
             })
             .collect();
         let (count, revision) = self.map.delete(keys);
-        for (key, old, tombstone) in gone {
-            self.history.delete(&key, old, revision, tombstone);
+        for (key, tombstone) in gone {
+            self.history.delete(key, revision, tombstone);
         }
         (count, revision)
     }
@@ -255,15 +267,10 @@ impl Store {
         self.history.trim();
     }
 
-    /// Makes the history ready to be looked at. To be called before [`Self::after`].
-    pub(crate) fn sort_history(&mut self) {
-        self.history.sort();
-    }
-
     /// What changed after a position in the history, in order: each variable once, at its last
     /// change.
     pub(crate) fn after(&self, position: &Position) -> impl Iterator<Item = Past<'_>> {
-        self.history.after(position)
+        self.history.after(&self.map, position)
     }
 
     /// The same for the keys in `ranges` alone, if they can be found with so many looks at most.
@@ -294,11 +301,6 @@ impl Store {
         self.history.lost()
     }
 
-    /// The variable that a step of the history tells of; `None` if it is gone.
-    pub(crate) fn variable(&self, past: &Past<'_>) -> Option<Variable<'_>> {
-        self.map.get(past.key).map(Variable)
-    }
-
     /// Visits the next variables of a walk, until `visit` breaks or the budget is spent.
     pub(crate) fn walk<'s>(
         &'s self,
@@ -307,6 +309,22 @@ impl Store {
         mut visit: impl FnMut(Variable<'s>) -> ControlFlow<()>,
     ) -> Progress {
         walk.run(&self.map, budget, |entry| visit(Variable(entry)))
+    }
+
+    /// Forgets everything, also for those who read the map. The end of the store.
+    pub(crate) fn close(&mut self) {
+        self.map.end(State::Closed);
+        self.map.memory().disown();
+    }
+
+    /// Whether the map has something to do that no call waits for.
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.map.has_work()
+    }
+
+    /// Does a little of it.
+    pub(crate) fn tidy(&mut self) {
+        self.map.work();
     }
 
     /// Gives back what was kept for collections, when there are none any more.
@@ -405,7 +423,7 @@ impl Condition<'_> {
             .revision
             .is_none_or(|wanted| u64::try_from(wanted) == Ok(revision.0));
         let has_value = self.value.as_ref().is_none_or(|wanted| {
-            variable.is_some_and(|variable| variable.0.value() == &*wanted.bytes)
+            variable.is_some_and(|variable| variable.0.has_value(&wanted.bytes))
         });
         match defined && at_revision && has_value {
             true => Ok(()),
@@ -416,13 +434,13 @@ impl Condition<'_> {
 
 impl<'s> Variable<'s> {
     /// Its key.
-    pub(crate) fn key(&self) -> &'s [u8] {
+    pub(crate) fn key(&self) -> Bytes {
         self.0.key()
     }
 
     /// Its value.
-    pub(crate) fn content(&self) -> Content<'s> {
-        match self.0.stamp().kind {
+    pub(crate) fn content(&self) -> Content {
+        match self.0.kind() {
             TEXT => Content::Text(self.0.value()),
             _ => Content::Data(self.0.value()),
         }
@@ -430,7 +448,7 @@ impl<'s> Variable<'s> {
 
     /// The number that it holds, if it holds one.
     fn number(&self) -> Option<Decimal> {
-        std::str::from_utf8(self.0.value())
+        std::str::from_utf8(&self.0.value())
             .ok()
             .and_then(Decimal::parse)
     }
@@ -453,6 +471,33 @@ impl<'s> Variable<'s> {
             pid: stamp.pid,
         }
     }
+}
+
+/// How much address space a map needs: for keys and values twice, because what is replaced takes
+/// room together with what replaces it, and sizes are rounded up; for each variable what is kept
+/// beside them, and its part of two tables. Memory is only behind what is used.
+fn size_of_map(limits: Limits) -> io::Result<u64> {
+    let bytes = limits.bytes.saturating_mul(2);
+    let size = limits
+        .variables
+        .saturating_mul(256)
+        .saturating_add(bytes)
+        .saturating_add(16 << 20);
+    match size <= MAP_MAX {
+        true => Ok(size),
+        false => Err(io::Error::other(format!(
+            "cannot hold {} bytes in {} variables: twice the bytes and 256 a variable must be less \
+             than {MAP_MAX}",
+            limits.bytes, limits.variables
+        ))),
+    }
+}
+
+/// Random bytes.
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(bytes)
 }
 
 /// µs since the UNIX epoch, as of the kernel's last tick; 0 if the clock is set to before it.

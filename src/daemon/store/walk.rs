@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 use std::rc::Rc;
 
+use super::key::Key;
 use super::pattern::Patterns;
-use crate::map::{Entry, Key, Map};
+use crate::map::{Bytes, Entry, Map};
 
 /// How many steps one visit costs, beside those of the patterns. A step is a few nanoseconds.
 const VISIT: usize = 16;
@@ -47,7 +48,7 @@ pub(crate) struct Walk {
     /// The index of the range of `patterns` it is in.
     range: usize,
     /// The key it visited last in that range.
-    after: Option<Key>,
+    after: Option<Bytes>,
 }
 
 impl Budget {
@@ -94,20 +95,21 @@ impl Walk {
             };
             let mut last = None;
             let mut paused = false;
-            for entry in map.range(from, Bound::Unbounded) {
-                let key = text(entry.key());
+            for entry in map.from(from) {
+                let bytes = entry.key();
+                let key = text(&bytes);
                 if !range.holds(key) {
                     break;
                 }
-                last = Some(entry.key());
                 budget.spend(cost);
                 paused = self.patterns.matches(key) && visit(entry).is_break() || budget.is_spent();
                 if paused {
+                    last = Some(bytes);
                     break;
                 }
             }
             if paused {
-                self.after = last.cloned();
+                self.after = last;
                 return Progress::Paused;
             }
             (self.range, self.after) = (self.range + 1, None);
@@ -128,9 +130,9 @@ impl Walk {
     }
 
     /// Goes to behind `key`.
-    fn seek(&mut self, key: &Key) {
+    fn seek(&mut self, key: &[u8]) {
         self.range = self.range_from(text(key));
-        self.after = Some(Rc::clone(key));
+        self.after = Some(Bytes::from(key));
     }
 }
 
@@ -158,13 +160,13 @@ impl Journal {
     }
 
     /// Notes that a key was created.
-    pub(super) fn note(&mut self, key: &Key) {
+    pub(super) fn note(&mut self, key: &[u8]) {
         self.bytes += key.len() + KEY_OVERHEAD;
         if self.bytes > CREATED_MAX {
             (self.keys, self.bytes) = (Vec::new(), key.len() + KEY_OVERHEAD);
             self.overflows += 1;
         }
-        self.keys.push(Rc::clone(key));
+        self.keys.push(key.into());
     }
 
     /// Gives memory back when nobody reads.
@@ -249,7 +251,7 @@ impl Collection {
             let wanted = self.limit - self.keys.len();
             let mut found = Vec::new();
             let progress = self.walk.run(map, budget, |entry| {
-                found.push(Rc::clone(entry.key()));
+                found.push(Key::from(&*entry.key()));
                 match found.len() == wanted {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),

@@ -27,7 +27,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::map::{Key, Revision};
+use super::key::Key;
+use crate::map::Revision;
 
 /// Most births that are known, some three MiB of them. So few in tests that there are more.
 const BIRTHS_MAX: usize = if cfg!(test) { 4 } else { 1 << 16 };
@@ -69,9 +70,9 @@ impl Walkers {
     }
 
     /// Notes that a key was created that was born then.
-    pub(super) fn note_birth(&mut self, key: &Key, born: Revision) {
+    pub(super) fn note_birth(&mut self, key: &[u8], born: Revision) {
         if born > Revision::default() && !self.places.borrow().is_empty() {
-            self.births.insert(Rc::clone(key), born);
+            self.births.insert(key.into(), born);
             if self.births.len() > BIRTHS_MAX {
                 self.births.pop_first();
             }

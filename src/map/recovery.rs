@@ -1,0 +1,262 @@
+//! Taking over a map from a service that has died, at whatever instruction.
+//!
+//! Everything that counts stands in the table and in the blocks that it leads to; the rest is found
+//! again by looking at them, in the order of memory and not of hashes, which is several times
+//! faster. Blocks are not touched, and of the table only what a redo record says, so readers notice
+//! nothing. What is damaged is dropped and reported: a map that is half there is better than none.
+
+use std::cmp::Ordering;
+
+use super::arena::Arena;
+use super::block::{self, Draft, Head, Id};
+use super::changes::Changes;
+use super::layout::{
+    EMPTY, EPOCH, FIRST_PAGE, Granule, MAGIC, Meta, PAGE, PROBE_LINES, PUBLISHED, REVISION, ROOT,
+    STATE, State, TOMB, Table, VERSION, header,
+};
+use super::order::Order;
+use super::places::Places;
+use super::upkeep::Upkeep;
+use super::words::Memory;
+use super::writer::{Map, Move};
+use super::{Limits, Revision, batch, table};
+
+/// Why a segment cannot be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It is no map, or its creation was not finished.
+    NoMap,
+    /// Its layout has this version, with another major number than ours.
+    Version(u32, u32),
+    /// It was closed: there is nothing in it.
+    Ended(State),
+    /// Its header is damaged.
+    Damaged,
+}
+
+/// What recovery has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Found {
+    /// Variables that were there.
+    pub(crate) variables: u64,
+    /// Variables that were damaged, and are gone.
+    pub(crate) dropped: u64,
+    /// Whether the record of a change of several variables was damaged: part of it may be done.
+    pub(crate) broken_record: bool,
+}
+
+/// How much larger than the number of variables a number of one may be: many may have been deleted.
+const IDS_MAX: u32 = 1 << 28;
+
+impl<M: Memory> Map<M> {
+    /// Takes over a map. `secret` is a random number.
+    pub(crate) fn recover(memory: M, limits: Limits, secret: u64) -> Result<(Self, Found), Unfit> {
+        let table = check_header(&memory)?;
+        memory.store(EPOCH, memory.load(EPOCH) + 1);
+        let broken_record = !batch::replay(&memory, table);
+        let revision = Revision(memory.load(REVISION));
+        let pages = (memory.len() / PAGE) as u32;
+        let mut map = Map {
+            limits,
+            revision,
+            bytes: 0,
+            seed: memory.load(table.first_word()),
+            table,
+            occupied: 0,
+            arena: Arena::new(FIRST_PAGE, pages),
+            places: Places::new(),
+            order: Order::new(),
+            changes: Changes::default(),
+            draft: Draft::default(),
+            upkeep: Upkeep::new(secret),
+            memory,
+        };
+        if !map.arena.adopt_pages(table.page, table.pages()) {
+            return Err(Unfit::Damaged);
+        }
+        let mut damaged = map.adopt_blocks();
+        damaged.extend(map.sort());
+        for &slot in &damaged {
+            map.drop_slot(slot);
+        }
+        map.memory.publish(PUBLISHED, revision.0);
+        map.places.settle();
+        map.arena.settle(&map.memory);
+        let found = Found {
+            variables: map.len(),
+            dropped: damaged.len() as u64,
+            broken_record,
+        };
+        Ok((map, found))
+    }
+
+    /// Looks at every block that the table leads to. Returns the slots of those that are damaged.
+    fn adopt_blocks(&mut self) -> Vec<usize> {
+        let mut slots = Vec::new();
+        for slot in (0..self.table.lines()).flat_map(|line| table::slots(self.table, line)) {
+            let word = self.memory.load(slot);
+            self.occupied += u64::from(word != EMPTY);
+            if word != EMPTY && word != TOMB {
+                slots.push((Meta::from_word(word).block, slot));
+            }
+        }
+        slots.sort_unstable();
+        slots.retain(|(block, slot)| !self.adopt(*block, *slot));
+        slots.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// Takes over a block; false if it is damaged.
+    fn adopt(&mut self, block: Granule, slot: usize) -> bool {
+        let head = Head::read(&self.memory, block);
+        if block.page() < FIRST_PAGE || !head.fits(block, self.memory.len()) {
+            return false;
+        }
+        let revision = block::revision(&self.memory, block);
+        let is_whole = revision <= self.revision
+            && self.draft.is_whole(&self.memory, block)
+            && self.is_at_home(block, slot);
+        if !is_whole || !self.arena.adopt(block, head.granules()) {
+            return false;
+        }
+        let id = block::id(&self.memory, block);
+        if !self.places.adopt(id, block, revision, IDS_MAX) {
+            self.arena.give(block, head.granules());
+            return false;
+        }
+        self.bytes += (head.key_len + head.value_len) as u64;
+        true
+    }
+
+    /// Whether a slot is one where the key of its block is looked for.
+    fn is_at_home(&self, block: Granule, slot: usize) -> bool {
+        let hash = table::hash(&self.entry(block).key(), self.seed);
+        let home = self.table.home(hash);
+        Meta::from_word(self.memory.load(slot)).hash == hash
+            && (home..home + PROBE_LINES).contains(&self.table.line_of(slot))
+    }
+
+    /// Makes a slot free whose block is damaged.
+    fn drop_slot(&mut self, slot: usize) {
+        let hash = Meta::from_word(self.memory.load(slot)).hash;
+        let word = table::blank(&self.memory, self.table, slot, |_| false);
+        let (old, new) = (None, None);
+        self.publish(Move {
+            slot,
+            hash,
+            old,
+            new,
+            word,
+        });
+    }
+
+    /// Puts the variables in their orders. Returns the slots of those whose key is there twice.
+    fn sort(&mut self) -> Vec<usize> {
+        let skip = self.common_words();
+        let mut sorted: Vec<(u128, Id, Granule)> = self
+            .places
+            .iter()
+            .map(|(id, block)| (self.prefix(block, skip), id, block))
+            .collect();
+        sorted.sort_unstable_by(|(a, _, left), (b, _, right)| {
+            a.cmp(b).then_with(|| self.compare_keys(*left, *right))
+        });
+        let doubles = self.take_doubles(&mut sorted);
+        let ids: Vec<Id> = sorted.iter().map(|(_, id, _)| *id).collect();
+        self.order = Order::from_sorted(&ids, &self.keys());
+        let mut changes: Vec<_> = sorted
+            .iter()
+            .map(|(_, id, block)| (block::revision(&self.memory, *block), *id))
+            .collect();
+        changes.sort_by_key(|(revision, _)| *revision); // Stable: within one, keys stay in order.
+        for (revision, id) in changes {
+            self.changes.push(revision, id);
+        }
+        doubles
+    }
+
+    /// Of variables with the same key, keeps the one that was changed last. Returns the slots of
+    /// the others.
+    fn take_doubles(&mut self, sorted: &mut Vec<(u128, Id, Granule)>) -> Vec<usize> {
+        let mut gone = Vec::new();
+        let memory = &self.memory;
+        sorted.dedup_by(|later, earlier| {
+            let is_double = later.0 == earlier.0 && self.compare_keys(later.2, earlier.2).is_eq();
+            if is_double {
+                if block::revision(memory, later.2) > block::revision(memory, earlier.2) {
+                    std::mem::swap(later, earlier);
+                }
+                gone.push((later.1, later.2));
+            }
+            is_double
+        });
+        let mut slots = Vec::new();
+        for (id, block) in gone {
+            let entry = self.entry(block);
+            let hash = table::hash(&entry.key(), self.seed);
+            self.bytes -= (entry.key().len() + entry.value_len()) as u64;
+            slots.extend(table::locate(
+                &self.memory,
+                self.table,
+                Meta { hash, block },
+            ));
+            self.places.remove(id);
+            self.give(block);
+        }
+        slots
+    }
+
+    /// How many words all keys begin with alike.
+    fn common_words(&self) -> usize {
+        let mut keys = self.places.iter().map(|(_, block)| block);
+        let Some(first) = keys.next() else {
+            return 0;
+        };
+        let whole = |block| Head::read(&self.memory, block).key_len / 8;
+        let word = |block, n| self.memory.load(block::key_word(block) + n);
+        keys.fold(whole(first), |common, block| {
+            let common = common.min(whole(block));
+            (0..common)
+                .find(|n| word(block, *n) != word(first, *n))
+                .unwrap_or(common)
+        })
+    }
+
+    /// The beginning of a key behind some words, in the order of keys.
+    fn prefix(&self, block: Granule, skip: usize) -> u128 {
+        let words = Head::read(&self.memory, block).key_len.div_ceil(8);
+        let word = |n| match n < words {
+            true => u128::from(self.memory.load(block::key_word(block) + n).swap_bytes()),
+            false => 0,
+        };
+        word(skip) << 64 | word(skip + 1)
+    }
+
+    fn compare_keys(&self, left: Granule, right: Granule) -> Ordering {
+        let len = |block| Head::read(&self.memory, block).key_len;
+        let word = |block, n| self.memory.load(block::key_word(block) + n).swap_bytes();
+        (0..len(left).min(len(right)).div_ceil(8))
+            .map(|n| word(left, n).cmp(&word(right, n)))
+            .find(|order| order.is_ne())
+            .unwrap_or(len(left).cmp(&len(right)))
+    }
+}
+
+/// Checks what every map begins with, and returns where its table is.
+fn check_header(memory: &impl Memory) -> Result<Table, Unfit> {
+    if memory.load(header::MAGIC) != MAGIC {
+        return Err(Unfit::NoMap);
+    }
+    let version = memory.load(header::VERSION);
+    if version >> 32 != VERSION >> 32 {
+        return Err(Unfit::Version((version >> 32) as u32, version as u32));
+    }
+    match State::from_word(memory.load(STATE)) {
+        Some(State::Live) => {}
+        Some(state) => return Err(Unfit::Ended(state)),
+        None => return Err(Unfit::Damaged),
+    }
+    let is_sized = memory.load(header::WORDS) == memory.len() as u64;
+    Table::from_root(memory.load(ROOT), memory.len())
+        .filter(|_| is_sized)
+        .ok_or(Unfit::Damaged)
+}

@@ -1,0 +1,293 @@
+//! The memory file, mapped: the only unsafe code of the map.
+//!
+//! A [`Segment`] is what the one writer has, a [`View`] what readers have. The file has its full
+//! length from the beginning, as a hole: memory is behind it only where it was reserved. It is
+//! sealed against shrinking and growing, so that what is mapped stays mapped whatever others do.
+//!
+//! No reference into the mapping ever exists: other processes may change it, and references promise
+//! that nobody does. Words are loaded and stored as relaxed atomics of 64 bits, one by one.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use rustix::fs::{
+    FallocateFlags, MemfdFlags, Mode, SealFlags, fallocate, fchmod, fcntl_add_seals, fstat,
+    ftruncate, memfd_create,
+};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::process::Pid;
+use rustix::thread::gettid;
+
+use super::layout::{OWNER, PAGE};
+use super::words::{Memory, Words};
+
+/// Bytes in a word.
+const WORD: usize = size_of::<u64>();
+
+/// Bytes in a page.
+const PAGE_BYTES: u64 = (PAGE * WORD) as u64;
+
+/// A mapping of a whole memory file.
+struct Mapping {
+    first: NonNull<AtomicU64>,
+    words: usize,
+}
+
+/// A memory file that is mapped for writing.
+pub(crate) struct Segment {
+    mapping: Mapping,
+    file: OwnedFd,
+    will: RefCell<Option<Will>>,
+}
+
+/// A memory file that is mapped for reading only.
+pub(crate) struct View {
+    mapping: Mapping,
+}
+
+// SAFETY: a mapping belongs to the process, not to a thread, and is only used through atomics.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(file: BorrowedFd<'_>, protection: ProtFlags) -> io::Result<Self> {
+        let bytes = usize::try_from(fstat(file)?.st_size).map_err(io::Error::other)?;
+        let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at a place that the kernel chooses overlaps no other.
+        let first = unsafe { mmap(std::ptr::null_mut(), bytes, protection, flags, file, 0)? };
+        let mapping = Mapping {
+            first: NonNull::new(first.cast()).ok_or(io::ErrorKind::OutOfMemory)?,
+            words: bytes / WORD,
+        };
+        // A memory file has no name, so a core dump would take all of it along.
+        // SAFETY: the range is the mapping that was just made; what is advised changes no memory.
+        unsafe { madvise(first, bytes, Advice::LinuxDontDump)? };
+        Ok(mapping)
+    }
+
+    #[inline(always)]
+    fn load(&self, word: usize) -> u64 {
+        if word >= self.words {
+            return 0;
+        }
+        // SAFETY: the word lies within the mapping, which lives as long as `self`, is aligned to
+        // pages, and whose file can not shrink. Others may change it at any time: it is atomic. It
+        // may be mapped for reading only, where relaxed loads of up to 8 bytes are allowed.
+        unsafe { (*self.first.add(word).as_ptr()).load(Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made with this length, and nothing refers to it any more.
+        let unmapped = unsafe { munmap(self.first.as_ptr().cast(), self.words * WORD) };
+        debug_assert_eq!(unmapped, Ok(()));
+    }
+}
+
+impl Segment {
+    /// A new memory file with room for so many bytes, rounded up to pages; all of them zeros.
+    pub(crate) fn create(bytes: u64) -> io::Result<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Kernels before 6.3 do not know the last flag.
+        let file = memfd_create("globstash", flags | MemfdFlags::NOEXEC_SEAL)
+            .or_else(|_| memfd_create("globstash", flags))?;
+        ftruncate(&file, bytes.next_multiple_of(PAGE_BYTES))?;
+        // Others who hold a descriptor for reading could open it for writing otherwise.
+        fchmod(&file, Mode::RUSR)?;
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        Self::open(file)
+    }
+
+    /// A memory file that another process has made.
+    pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
+        let mapping = Mapping::new(file.as_fd(), ProtFlags::READ | ProtFlags::WRITE)?;
+        let will = RefCell::default();
+        Ok(Segment {
+            mapping,
+            file,
+            will,
+        })
+    }
+
+    /// Makes the calling thread the owner: when it dies, however it does, the kernel marks the
+    /// owner's word, and readers see that.
+    pub(crate) fn own(&self) -> io::Result<()> {
+        self.store(
+            OWNER,
+            u64::from(gettid().as_raw_nonzero().get().unsigned_abs()),
+        );
+        // SAFETY: the word lies within the mapping: it is in the header.
+        let word = unsafe { self.mapping.first.add(OWNER) };
+        *self.will.borrow_mut() = Some(Will::make(word)?);
+        Ok(())
+    }
+
+    /// The owner ends in good order, or is about to execute another program.
+    pub(crate) fn disown(&self) {
+        *self.will.borrow_mut() = None;
+        self.store(OWNER, 0);
+    }
+
+    fn allocate(&self, flags: FallocateFlags, pages: Range<u32>) -> io::Result<()> {
+        let start = u64::from(pages.start) * PAGE_BYTES;
+        let len = u64::from(pages.end - pages.start) * PAGE_BYTES;
+        Ok(fallocate(&self.file, flags, start, len)?)
+    }
+}
+
+impl AsFd for Segment {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// What the kernel does when the thread dies that made it: a list of one robust futex (see
+/// `Documentation/locking/robust-futex-ABI.rst` of Linux). The list of the C library is put back
+/// afterwards; it is for mutexes between processes, of which there are none here.
+struct Will {
+    before: usize,
+    thread: Pid,
+}
+
+#[repr(C)]
+struct RobustList {
+    /// The kernel's `struct robust_list_head`: the address of the first link, the way from a link
+    /// to its futex in bytes, and the address of a link that is about to be added.
+    first: usize,
+    offset: isize,
+    pending: usize,
+    /// The only link: the address of the next one, which is the head.
+    link: usize,
+}
+
+impl Will {
+    fn make(futex: NonNull<AtomicU64>) -> io::Result<Self> {
+        // Leaked, because the kernel reads it when the thread ends.
+        let list = Box::leak(Box::new(RobustList {
+            first: 0,
+            offset: 0,
+            pending: 0,
+            link: 0,
+        }));
+        list.first = (&raw const list.link).addr();
+        list.link = (&raw const *list).addr();
+        // The futex is the lower half of the word.
+        list.offset = futex.addr().get().wrapping_sub(list.first).cast_signed();
+        let (mut before, mut len) = (0_usize, 0_usize);
+        // SAFETY: the kernel writes an address and a length into the two variables.
+        check(unsafe {
+            libc::syscall(libc::SYS_get_robust_list, 0, &raw mut before, &raw mut len)
+        })?;
+        set_robust_list((&raw const *list).addr())?;
+        let thread = gettid();
+        Ok(Will { before, thread })
+    }
+}
+
+impl Drop for Will {
+    fn drop(&mut self) {
+        if self.thread == gettid() {
+            let restored = set_robust_list(self.before);
+            debug_assert!(restored.is_ok());
+        }
+    }
+}
+
+fn set_robust_list(head: usize) -> io::Result<()> {
+    let len = std::mem::offset_of!(RobustList, link);
+    // SAFETY: the head is the C library's or one of ours, which are never freed.
+    check(unsafe { libc::syscall(libc::SYS_set_robust_list, head, len) })
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+impl View {
+    /// Maps a memory file for reading.
+    pub(crate) fn open(file: BorrowedFd<'_>) -> io::Result<Self> {
+        let mapping = Mapping::new(file, ProtFlags::READ)?;
+        Ok(View { mapping })
+    }
+}
+
+impl Words for Segment {
+    fn len(&self) -> usize {
+        self.mapping.words
+    }
+
+    #[inline(always)]
+    fn load(&self, word: usize) -> u64 {
+        self.mapping.load(word)
+    }
+
+    #[inline(always)]
+    fn acquire(&self) {
+        fence(Ordering::Acquire);
+    }
+}
+
+impl Words for View {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.mapping.words
+    }
+
+    #[inline(always)]
+    fn load(&self, word: usize) -> u64 {
+        self.mapping.load(word)
+    }
+
+    #[inline(always)]
+    fn acquire(&self) {
+        fence(Ordering::Acquire);
+    }
+}
+
+impl Memory for Segment {
+    #[inline(always)]
+    fn store(&self, word: usize, value: u64) {
+        self.write(word, value, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn publish(&self, word: usize, value: u64) {
+        self.write(word, value, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn release(&self) {
+        fence(Ordering::Release);
+    }
+
+    fn reserve(&self, pages: Range<u32>) -> io::Result<()> {
+        self.allocate(FallocateFlags::empty(), pages)
+    }
+
+    fn give_back(&self, pages: Range<u32>) {
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if let Err(error) = self.allocate(punch, pages) {
+            // It stays in use by nobody: a pity, and no reason to end.
+            debug_assert!(false, "punching a hole: {error}");
+        }
+    }
+}
+
+impl Segment {
+    #[inline(always)]
+    fn write(&self, word: usize, value: u64, order: Ordering) {
+        assert!(word < self.mapping.words, "the writer knows its memory");
+        // SAFETY: the word lies within the mapping, as in `load`, and it is mapped for writing.
+        unsafe { (*self.mapping.first.add(word).as_ptr()).store(value, order) };
+    }
+}

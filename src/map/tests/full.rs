@@ -1,0 +1,124 @@
+//! A map that is full, and one that somebody tries to make seem so.
+
+use super::sim::Sim;
+use crate::map::batch::Change;
+use crate::map::layout::{SLOTS, Table};
+use crate::map::{Full, Limits, Map, Origin, SIMILAR_MAX, Stamp, table};
+
+const LIMITS: Limits = Limits {
+    variables: 10_000,
+    bytes: 10 << 20,
+};
+
+fn new_map(pages: usize) -> (Sim, Map<Sim>) {
+    let sim = Sim::new(pages);
+    let origin = Origin {
+        instance: 1,
+        born: 2,
+    };
+    let map = Map::create(sim.clone(), LIMITS, origin, 3).unwrap();
+    (sim, map)
+}
+
+fn key(n: u32) -> Vec<u8> {
+    format!("key/{n}").into_bytes()
+}
+
+/// Sets variables until that is refused; returns how many there are, and why it was.
+fn fill(map: &mut Map<Sim>, len: usize) -> (u32, Full) {
+    let value = vec![7; len];
+    let refused = |n: u32| Some((n, map.set(&key(n), &value, &Stamp::default()).err()?));
+    (0..).find_map(refused).unwrap()
+}
+
+#[test]
+fn without_memory_nothing_is_lost_and_deleting_works() {
+    for len in [10, 1000, 50_000] {
+        let (sim, mut map) = new_map(2000);
+        sim.limit(200);
+        let (count, why) = fill(&mut map, len);
+        assert!(matches!(why, Full::Memory(bytes) if bytes > 0));
+        assert!(count > 5);
+        assert_eq!(map.len(), u64::from(count));
+        map.check();
+        let keys: Vec<_> = (0..count / 2).map(key).collect();
+        assert_eq!(map.delete(&keys).0, u64::from(count / 2));
+        assert_eq!(map.delete(&[key(count - 1)]).0, 1);
+        map.check();
+        map.set(b"again", &vec![1; len], &Stamp::default()).unwrap();
+    }
+}
+
+#[test]
+fn a_change_of_several_for_which_there_is_no_memory_changes_nothing() {
+    let (sim, mut map) = new_map(2000);
+    map.set(b"a", b"1", &Stamp::default()).unwrap();
+    sim.limit(40);
+    let value = vec![7; 100_000];
+    let keys: Vec<_> = (0..9).map(key).collect();
+    let stamp = Stamp::default();
+    let mut changes = vec![Change::Delete(b"a")];
+    changes.extend(keys.iter().map(|key| Change::Set(key, &value, &stamp)));
+    assert!(matches!(map.apply(&changes), Err(Full::Memory(_))));
+    assert_eq!((map.len(), map.revision().0), (1, 1));
+    map.check();
+    // What was taken for the first of them was given back.
+    assert!(map.set(b"b", &value, &stamp).is_ok());
+}
+
+#[test]
+fn a_file_that_is_full_is_told_apart_from_its_limits() {
+    let (_sim, mut map) = new_map(300);
+    let (_, why) = fill(&mut map, 20_000);
+    assert!(matches!(why, Full::Memory(bytes) if bytes < 300 * 4096));
+}
+
+/// Keys whose search begins in the same line of the present table.
+fn similar(map: &Map<Sim>, name: &str) -> impl Iterator<Item = Vec<u8>> + use<> {
+    let (table, seed): (Table, u64) = (map.table, map.seed);
+    let name = name.to_owned();
+    (0_u32..)
+        .map(move |n| format!("{name}/{n}").into_bytes())
+        .filter(move |key| table.home(table::hash(key, seed)) == 5)
+}
+
+#[test]
+fn keys_that_are_chosen_to_collide_get_a_table_with_other_hashes() {
+    let (_sim, mut map) = new_map(2000);
+    let seed = map.seed;
+    let crowd = SIMILAR_MAX as usize + 20;
+    for key in similar(&map, "first").take(crowd) {
+        map.set(&key, b"", &Stamp::default()).unwrap();
+    }
+    assert_ne!(map.seed, seed);
+    assert_eq!(map.len(), crowd as u64);
+    map.check();
+}
+
+#[test]
+fn colliding_keys_neither_grow_the_table_beyond_need_nor_make_it_anew_all_the_time() {
+    let (_sim, mut map) = new_map(4000);
+    let (mut refused, mut seeds) = (0, vec![map.seed]);
+    for round in 0..200 {
+        // Whoever attacks can read the seed.
+        let crowd: Vec<_> = similar(&map, &format!("round/{round}")).take(40).collect();
+        for key in crowd {
+            refused += u32::from(map.set(&key, b"", &Stamp::default()) == Err(Full::Crowded));
+            if seeds.last() != Some(&map.seed) {
+                seeds.push(map.seed);
+            }
+        }
+    }
+    map.check();
+    let slots = SLOTS as u64 * map.table.lines() as u64;
+    assert!(
+        slots < 8 * map.len(),
+        "{slots} slots for {} keys",
+        map.len()
+    );
+    assert!(
+        seeds.len() < 100,
+        "{} tables, {refused} refused",
+        seeds.len()
+    );
+}
