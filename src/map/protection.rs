@@ -16,6 +16,10 @@ pub(super) enum Protection {
     RootOfMiss,
     /// Readers order what they copied before what they look at again.
     ReaderFence,
+    /// Readers look at the generation again after the root.
+    GenerationFence,
+    /// Readers order the root before what stands in its table.
+    RootFence,
     /// A slot past which keys have overflowed is not made empty.
     Tomb,
     /// A block is written before it is published.

@@ -141,6 +141,10 @@ impl<W: Words> Reader<W> {
         let Some(table) = Table::from_root(root, words.len()) else {
             return Attempt::Ended;
         };
+        // The table was written before it became the root.
+        if kept(Protection::RootFence) {
+            words.acquire();
+        }
         let hash = table::hash(key, words.load(table.first_word()));
         for line in table::lines(table, hash) {
             let first = table.line(line);
@@ -228,7 +232,9 @@ impl<W: Words> Reader<W> {
             return true;
         }
         words.load(ROOT) == spot.root && {
-            words.acquire();
+            if kept(Protection::GenerationFence) {
+                words.acquire();
+            }
             words.load(GENERATION) == spot.generation
         }
     }
