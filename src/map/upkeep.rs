@@ -205,6 +205,7 @@ impl<M: Memory> Map<M> {
     fn clear(&mut self, table: Table, page: u32) -> Option<Phase> {
         let end = (page + PAGES_STEP).min(table.page + table.pages());
         self.memory.reserve(page..end).ok()?;
+        self.before_reuse();
         for word in page as usize * PAGE..end as usize * PAGE {
             // Memory from the system is clear already.
             if self.memory.load(word) != 0 {
@@ -299,7 +300,7 @@ impl<M: Memory> Map<M> {
         let id = block::id(&self.memory, old);
         let revision = block::revision(&self.memory, old);
         let change = Move::replace(slot, hash, Some(old), new);
-        self.memory.release();
+        self.before_reuse();
         if kept(Protection::MoveContent) {
             block::copy(&self.memory, old, new);
             self.publish(change);

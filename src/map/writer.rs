@@ -215,9 +215,7 @@ impl<M: Memory> Map<M> {
         let (value, revision) = (entry.value(), entry.revision());
         let id = block::id(&self.memory, old);
         let new = self.take(Draft::granules(key, &value, stamp))?;
-        self.memory.release();
-        let content = (key, &*value, stamp);
-        self.draft.write(&self.memory, new, content, revision, id);
+        self.write((key, &value, stamp), new, revision, id);
         self.publish(Move::replace(slot, hash, Some(old), new));
         self.give(old);
         self.places.set(id, new, revision);
@@ -384,11 +382,16 @@ impl<M: Memory> Map<M> {
         revision: Revision,
         id: Id,
     ) {
-        // The memory may have been another block's: that this one is gone must be seen first.
+        self.before_reuse();
+        self.draft.write(&self.memory, place, content, revision, id);
+    }
+
+    /// Comes before anything is written to memory that was free: it may have been a block's or a
+    /// table's, and that this one is gone must be seen first.
+    pub(super) fn before_reuse(&self) {
         if kept(Protection::ReuseFence) {
             self.memory.release();
         }
-        self.draft.write(&self.memory, place, content, revision, id);
     }
 
     /// Makes a change visible with one store, here and in a table that is being made.
