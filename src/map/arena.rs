@@ -298,10 +298,50 @@ impl Arena {
     }
 
     /// Gives back whatever memory is behind pages that recovery has not found in use.
-    pub(super) fn settle(&self, memory: &impl Memory) {
+    pub(super) fn settle(&mut self, memory: &impl Memory) {
         for (start, count) in self.runs.at_least(1) {
             memory.give_back(start..start + count);
         }
+        // Some may have been a damaged block's for a while.
+        let spare = self.pages.iter_mut().filter(|page| **page == Use::Spare);
+        spare.for_each(|page| *page = Use::Hole);
+        self.spare = 0;
+        self.freed.clear();
+    }
+
+    /// Checks that what is in use is what must be: these blocks, with their lengths in granules, and
+    /// these tables, with theirs in pages.
+    #[cfg(test)]
+    pub(super) fn check(
+        &self,
+        blocks: impl Iterator<Item = (Granule, u32)>,
+        tables: impl Iterator<Item = (u32, u32)>,
+    ) {
+        let last = self.runs.by_start.last_key_value();
+        let end = last.map_or(0, |(start, count)| start + count);
+        let end = end.max(self.pages.len() as u32);
+        let mut anew = Arena::new(super::layout::FIRST_PAGE, end);
+        for (page, count) in tables {
+            assert!(anew.adopt_pages(page, count));
+        }
+        for (block, granules) in blocks {
+            assert!(anew.adopt(block, granules));
+        }
+        let slabs = |arena: &Arena| {
+            let slabs = arena.slabs.iter().filter(|slab| slab.used > 0);
+            let mut slabs: Vec<_> = slabs
+                .map(|slab| (slab.page, slab.class, slab.used, slab.bits.clone()))
+                .collect();
+            slabs.sort();
+            slabs
+        };
+        assert_eq!(slabs(self), slabs(&anew));
+        assert_eq!(self.used_pages, anew.used_pages);
+        let free = |arena: &Arena| arena.runs.by_start.clone();
+        assert_eq!(free(self), free(&anew));
+        let is_spare = |state: &&Use| **state == Use::Spare;
+        let spare = self.pages.iter().filter(is_spare).count();
+        assert_eq!(spare as u32, self.spare);
     }
 
     fn make_slab(&mut self, memory: &impl Memory, class: usize) -> Result<u32, NoMemory> {
