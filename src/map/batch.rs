@@ -228,7 +228,7 @@ pub(super) fn replay(memory: &impl Memory, table: Table) -> bool {
         for (slot, word) in (0..len).map(entry) {
             if memory.load(slot) != word {
                 let stamp = stamp_of(slot);
-                memory.store(stamp, memory.load(stamp) + 1);
+                memory.store(stamp, memory.load(stamp).wrapping_add(1));
                 memory.release();
                 memory.publish(slot, word);
             }

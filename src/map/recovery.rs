@@ -45,6 +45,9 @@ pub(crate) struct Found {
     pub(crate) broken_record: bool,
 }
 
+/// A revision that no map ever comes to. Above it there would be no room to go on.
+const REVISION_MAX: u64 = u64::MAX / 2;
+
 /// How much larger than the number of variables a number of one may be: many may have been deleted.
 const IDS_MAX: u32 = 1 << 28;
 
@@ -52,7 +55,7 @@ impl<M: Memory> Map<M> {
     /// Takes over a map. `secret` is a random number.
     pub(crate) fn recover(memory: M, limits: Limits, secret: u64) -> Result<(Self, Found), Unfit> {
         let table = check_header(&memory)?;
-        memory.store(EPOCH, memory.load(EPOCH) + 1);
+        memory.store(EPOCH, memory.load(EPOCH).wrapping_add(1));
         let broken_record = !batch::replay(&memory, table);
         let revision = Revision(memory.load(REVISION));
         let pages = (memory.len() / PAGE) as u32;
@@ -255,8 +258,9 @@ fn check_header(memory: &impl Memory) -> Result<Table, Unfit> {
         Some(state) => return Err(Unfit::Ended(state)),
         None => return Err(Unfit::Damaged),
     }
-    let is_sized = memory.load(header::WORDS) == memory.len() as u64;
+    let is_sound =
+        memory.load(header::WORDS) == memory.len() as u64 && memory.load(REVISION) <= REVISION_MAX;
     Table::from_root(memory.load(ROOT), memory.len())
-        .filter(|_| is_sized)
+        .filter(|_| is_sound)
         .ok_or(Unfit::Damaged)
 }

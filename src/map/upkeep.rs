@@ -252,7 +252,7 @@ impl<M: Memory> Map<M> {
         };
         let memory = &self.memory;
         memory.store(table.first_word(), seed);
-        let next = memory.load(GENERATION) + 1;
+        let next = memory.load(GENERATION).wrapping_add(1);
         if kept(Protection::GenerationFirst) {
             memory.store(GENERATION, next);
         }

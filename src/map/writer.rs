@@ -272,7 +272,7 @@ impl<M: Memory> Map<M> {
     pub(crate) fn end(&mut self, state: State) {
         let memory = &self.memory;
         memory.publish(STATE, state.to_word());
-        memory.store(GENERATION, memory.load(GENERATION) + 1);
+        memory.store(GENERATION, memory.load(GENERATION).wrapping_add(1));
         memory.release();
         memory.publish(ROOT, 0);
         memory.give_back(FIRST_PAGE..(memory.len() / PAGE) as u32);
@@ -406,7 +406,7 @@ impl<M: Memory> Map<M> {
         }
         let stamp = stamp_of(slot);
         if kept(Protection::StampFirst) {
-            memory.store(stamp, memory.load(stamp) + 1);
+            memory.store(stamp, memory.load(stamp).wrapping_add(1));
         }
         if kept(Protection::PublishOrder) {
             memory.release();
@@ -415,7 +415,7 @@ impl<M: Memory> Map<M> {
             memory.store(slot, word);
         }
         if !kept(Protection::StampFirst) {
-            memory.store(stamp, memory.load(stamp) + 1);
+            memory.store(stamp, memory.load(stamp).wrapping_add(1));
         }
         self.mirror(change);
     }
