@@ -95,6 +95,11 @@ impl Places {
         (place.block != NONE).then_some(place.block)
     }
 
+    /// The block of a number that may never have been one.
+    pub(super) fn find(&self, id: Id) -> Option<Granule> {
+        (id.0 < self.used).then(|| self.block(id)).flatten()
+    }
+
     /// The block of a variable that was set last with this revision. Revisions that are 2³² apart
     /// look the same: whoever must know asks the block.
     pub(super) fn block_of(&self, id: Id, revision: Revision) -> Option<Granule> {

@@ -48,8 +48,9 @@ pub(crate) struct Found {
 /// A revision that no map ever comes to. Above it there would be no room to go on.
 const REVISION_MAX: u64 = u64::MAX / 2;
 
-/// How much larger than the number of variables a number of one may be: many may have been deleted.
-const IDS_MAX: u32 = 1 << 28;
+/// Words that the smallest block takes: there were never more variables than have room, and so no
+/// larger numbers.
+const BLOCK_MIN: usize = 8;
 
 impl<M: Memory> Map<M> {
     /// Takes over a map. `secret` is a random number.
@@ -104,30 +105,50 @@ impl<M: Memory> Map<M> {
             }
         }
         slots.sort_unstable();
-        slots.retain(|(block, slot)| !self.adopt(*block, *slot));
-        slots.into_iter().map(|(_, slot)| slot).collect()
+        slots
+            .into_iter()
+            .filter_map(|(block, slot)| self.adopt(block, slot))
+            .collect()
     }
 
-    /// Takes over a block; false if it is damaged.
-    fn adopt(&mut self, block: Granule, slot: usize) -> bool {
+    /// Takes over a block. Returns the slot that is to become free: its own if it is damaged, and
+    /// that of another if both are of the same variable.
+    fn adopt(&mut self, block: Granule, slot: usize) -> Option<usize> {
         let head = Head::read(&self.memory, block);
         if block.page() < FIRST_PAGE || !head.fits(block, self.memory.len()) {
-            return false;
+            return Some(slot);
         }
         let revision = block::revision(&self.memory, block);
         let is_whole = revision <= self.revision
             && self.draft.is_whole(&self.memory, block)
             && self.is_at_home(block, slot);
         if !is_whole || !self.arena.adopt(block, head.granules()) {
-            return false;
+            return Some(slot);
         }
         let id = block::id(&self.memory, block);
-        if !self.places.adopt(id, block, revision, IDS_MAX) {
-            self.arena.give(block, head.granules());
-            return false;
+        let limit = (self.memory.len() / BLOCK_MIN) as u32;
+        let mut gone = None;
+        if !self.places.adopt(id, block, revision, limit) {
+            let is_older = |other: &Granule| block::revision(&self.memory, *other) < revision;
+            let Some(other) = self.places.find(id).filter(is_older) else {
+                self.give(block);
+                return Some(slot);
+            };
+            gone = self.expel(id, other);
+            self.places.adopt(id, block, revision, limit);
         }
         self.bytes += (head.key_len + head.value_len) as u64;
-        true
+        gone
+    }
+
+    /// Undoes that a block was taken over. Returns its slot.
+    fn expel(&mut self, id: Id, block: Granule) -> Option<usize> {
+        let entry = self.entry(block);
+        let hash = table::hash(&entry.key(), self.seed);
+        self.bytes -= (entry.key().len() + entry.value_len()) as u64;
+        self.places.remove(id);
+        self.give(block);
+        table::locate(&self.memory, self.table, Meta { hash, block })
     }
 
     /// Whether a slot is one where the key of its block is looked for.
@@ -192,20 +213,9 @@ impl<M: Memory> Map<M> {
             }
             is_double
         });
-        let mut slots = Vec::new();
-        for (id, block) in gone {
-            let entry = self.entry(block);
-            let hash = table::hash(&entry.key(), self.seed);
-            self.bytes -= (entry.key().len() + entry.value_len()) as u64;
-            slots.extend(table::locate(
-                &self.memory,
-                self.table,
-                Meta { hash, block },
-            ));
-            self.places.remove(id);
-            self.give(block);
-        }
-        slots
+        gone.into_iter()
+            .filter_map(|(id, block)| self.expel(id, block))
+            .collect()
     }
 
     /// How many words all keys begin with alike.
