@@ -83,6 +83,7 @@ impl<M: Memory> Map<M> {
         for &slot in &damaged {
             map.drop_slot(slot);
         }
+        map.close_gaps();
         map.memory.publish(PUBLISHED, revision.0);
         map.places.settle();
         map.arena.settle(&map.memory);
@@ -161,8 +162,12 @@ impl<M: Memory> Map<M> {
 
     /// Makes a slot free whose block is damaged.
     fn drop_slot(&mut self, slot: usize) {
-        let hash = Meta::from_word(self.memory.load(slot)).hash;
         let word = table::blank(&self.memory, self.table, slot, |_| false);
+        self.store_blank(slot, word);
+    }
+
+    fn store_blank(&mut self, slot: usize, word: u64) {
+        let hash = Meta::from_word(self.memory.load(slot)).hash;
         let (old, new) = (None, None);
         self.publish(Move {
             slot,
@@ -171,6 +176,26 @@ impl<M: Memory> Map<M> {
             new,
             word,
         });
+    }
+
+    /// Sees to it that no empty slot stands before a variable where it is looked for, which happens
+    /// to maps that are damaged.
+    fn close_gaps(&mut self) {
+        let table = self.table;
+        for (line, slot) in (0..table.lines())
+            .flat_map(|line| table::slots(table, line).map(move |slot| (line, slot)))
+        {
+            let word = self.memory.load(slot);
+            if word == EMPTY || word == TOMB {
+                continue;
+            }
+            let home = table.home(Meta::from_word(word).hash);
+            for gap in (home..line).flat_map(|line| table::slots(table, line)) {
+                if self.memory.load(gap) == EMPTY {
+                    self.store_blank(gap, TOMB);
+                }
+            }
+        }
     }
 
     /// Puts the variables in their orders. Returns the slots of those whose key is there twice.
