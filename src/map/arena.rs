@@ -249,6 +249,12 @@ impl Arena {
         None
     }
 
+    /// Ends the evacuation of a slab whose blocks have nowhere to go: others may join them again.
+    pub(super) fn keep(&mut self, number: u32) {
+        self.slabs[number as usize].evacuated = false;
+        self.list(number);
+    }
+
     /// A block that is still in a slab that is evacuated.
     pub(super) fn block_in(&self, number: u32) -> Option<Granule> {
         let slab = &self.slabs[number as usize];

@@ -279,11 +279,12 @@ impl<M: Memory> Map<M> {
     /// Moves some blocks of a sparse slab elsewhere.
     fn evacuate_step(&mut self, slab: u32) {
         for _ in 0..BLOCKS_STEP {
-            let moved = self
-                .arena
-                .block_in(slab)
-                .is_some_and(|block| self.relocate(block).is_some());
-            if !moved {
+            let Some(block) = self.arena.block_in(slab) else {
+                self.upkeep.evacuation = None;
+                return;
+            };
+            if self.relocate(block).is_none() {
+                self.arena.keep(slab);
                 self.upkeep.evacuation = None;
                 return;
             }
