@@ -30,9 +30,12 @@ pub(super) enum Protection {
     RevisionFirst,
     /// Memory is written again only after everybody can see that its block is gone.
     ReuseFence,
-    /// The stamp is stored, and ordered, before the slot.
-    StampFirst,
-    /// A slot is published after the content of its block.
+    /// The stamp of a line grows with every change of a slot. Which of them is stored first does
+    /// not matter, because readers look at both again: between two equal words of a slot the stamp
+    /// has grown at least once, in either order.
+    StampGrows,
+    /// A slot is published after the content of its block. Either the fence before the store or
+    /// that it is a publishing one would suffice, so they are taken away together.
     PublishOrder,
     /// The redo record is complete before it counts.
     RedoFirst,
@@ -40,8 +43,9 @@ pub(super) enum Protection {
     RedoUntilDone,
     /// While a table is rebuilt, changes go to both.
     Mirror,
-    /// The generation grows before the root changes.
-    GenerationFirst,
+    /// The generation grows whenever the root changes. As with the stamp, the order of the two does
+    /// not matter, because readers look at both again.
+    GenerationGrows,
     /// A block that is moved is copied before it is published.
     MoveContent,
 }

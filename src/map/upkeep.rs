@@ -253,7 +253,7 @@ impl<M: Memory> Map<M> {
         let memory = &self.memory;
         memory.store(table.first_word(), seed);
         let next = memory.load(GENERATION).wrapping_add(1);
-        if kept(Protection::GenerationFirst) {
+        if kept(Protection::GenerationGrows) {
             memory.store(GENERATION, next);
         }
         memory.release();

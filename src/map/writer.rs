@@ -405,7 +405,7 @@ impl<M: Memory> Map<M> {
             self.occupied -= 1;
         }
         let stamp = stamp_of(slot);
-        if kept(Protection::StampFirst) {
+        if kept(Protection::StampGrows) {
             memory.store(stamp, memory.load(stamp).wrapping_add(1));
         }
         if kept(Protection::PublishOrder) {
@@ -413,9 +413,6 @@ impl<M: Memory> Map<M> {
             memory.publish(slot, word);
         } else {
             memory.store(slot, word);
-        }
-        if !kept(Protection::StampFirst) {
-            memory.store(stamp, memory.load(stamp).wrapping_add(1));
         }
         self.mirror(change);
     }
