@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::layout::{Granule, PAGE_GRANULES};
 use super::words::Memory;
 
-/// Pages in a slab: 64 KiB.
-const SLAB_PAGES: u32 = 16;
+/// Pages in a slab: 64 KiB, and less in tests, which want to see them fill and empty.
+const SLAB_PAGES: u32 = if cfg!(test) { 2 } else { 16 };
 
 /// Granules in a slab.
 const SLAB_GRANULES: u32 = SLAB_PAGES * PAGE_GRANULES;
@@ -28,7 +28,7 @@ const CLASSES: usize = (EXACT_MAX + SLAB_GRANULES / EXACT_MAX - SLAB_BLOCKS_MIN)
 
 /// Free pages that keep their memory: 4 MiB, so that values of 1 MiB can be replaced all day
 /// without asking the system.
-const KEPT_PAGES: u32 = 1024;
+const KEPT_PAGES: u32 = if cfg!(test) { 2 } else { 1024 };
 
 /// Most pages given back in one step: some tens of µs.
 const GIVE_BACK_PAGES: u32 = 256;

@@ -86,8 +86,9 @@ pub(super) const EMPTY: u64 = 0;
 /// A slot that is free, in a line past which others have overflowed.
 pub(super) const TOMB: u64 = 1;
 
-/// Smallest table, as the logarithm of its lines: two pages with its header and overflow.
-pub(super) const TABLE_BITS_MIN: u32 = 6;
+/// Smallest table, as the logarithm of its lines: two pages with its header and overflow. Tests want
+/// to see it grow often.
+pub(super) const TABLE_BITS_MIN: u32 = if cfg!(test) { 2 } else { 6 };
 
 /// Largest table: 2²⁶ lines hold the 2²⁸ variables nobody has.
 pub(super) const TABLE_BITS_MAX: u32 = 26;

@@ -140,6 +140,19 @@ impl Places {
             .filter_map(|id| Some((id, self.block(id)?)))
     }
 
+    /// Checks that every number that is not in use can be used.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let next = |id: &Id| Some(Id(self.at(*id).low)).filter(|id| id.0 != END);
+        let first = Some(Id(self.free)).filter(|id| id.0 != END);
+        let free = std::iter::successors(first, next).take(self.used as usize + 1);
+        let free: Vec<_> = free
+            .inspect(|id| assert_eq!(self.block(*id), None))
+            .collect();
+        assert_eq!(free.len() as u64 + self.len, u64::from(self.used));
+        assert_eq!(self.iter().count() as u64, self.len);
+    }
+
     fn make(&mut self, count: u32) {
         while self.pieces.len() * PIECE < count as usize {
             self.pieces.push(Box::new([FREE; PIECE]));

@@ -102,6 +102,12 @@ impl<M: Memory> Map<M> {
         self.has_work()
     }
 
+    /// The table that is being made.
+    #[cfg(test)]
+    pub(super) fn table_under_way(&self) -> Option<Table> {
+        Some(self.upkeep.rebuild.as_ref()?.table)
+    }
+
     /// A key has found no slot. Makes a table with other hashes if it may; returns whether that is
     /// done, and the key should be tried again.
     pub(super) fn make_room(&mut self) -> bool {
@@ -165,7 +171,7 @@ impl<M: Memory> Map<M> {
         (is_crowded || is_sparse) && self.may_rebuild()
     }
 
-    fn begin_rebuild(&mut self, seed: u64) {
+    pub(super) fn begin_rebuild(&mut self, seed: u64) {
         let mut table = Table {
             page: 0,
             bits: bits_for(self.len()),

@@ -261,10 +261,22 @@ impl<M: Memory> Map<M> {
         assert_eq!(self.memory.load(REVISION), self.revision.0);
         assert_eq!(self.memory.load(PUBLISHED), self.revision.0);
         assert_eq!(self.memory.load(super::layout::REDO), 0);
-        let used: u64 = (self.places.iter())
-            .map(|(_, block)| u64::from(Head::read(&self.memory, block).granules()) * 16)
-            .sum();
-        assert!(self.arena.bytes() >= used);
+        self.places.check();
+        let granules = |block| Head::read(&self.memory, block).granules();
+        let blocks = self
+            .places
+            .iter()
+            .map(|(_, block)| (block, granules(block)));
+        let tables = [Some(self.table), self.table_under_way()].into_iter();
+        let pages = |table: Table| (table.page, table.pages());
+        self.arena.check(blocks, tables.flatten().map(pages));
+    }
+
+    /// A free slot where a key is looked for.
+    #[cfg(test)]
+    pub(super) fn free_slot(&self, key: &[u8]) -> usize {
+        let hash = table::hash(key, self.seed);
+        table::vacancy(&self.memory, self.table, hash).expect("there is room")
     }
 
     /// Ends the map: its variables are forgotten, or stand in another map, and readers are told so.
@@ -582,6 +594,12 @@ impl<'m, M: Words> Entry<'m, M> {
     /// What its last change left beside the value.
     pub(crate) fn stamp(&self) -> Stamp {
         block::stamp(self.memory, self.block)
+    }
+
+    /// Where it stands.
+    #[cfg(test)]
+    pub(super) fn place(&self) -> Granule {
+        self.block
     }
 
     /// Of what kind the value is.

@@ -1,6 +1,8 @@
 //! Tests of the map as a whole, on memory that can be taken apart.
 
+mod crash;
 mod full;
+mod history;
 mod model;
 mod segment;
 mod sim;
