@@ -6,3 +6,4 @@ mod history;
 mod model;
 mod segment;
 mod sim;
+mod travel;
