@@ -3,6 +3,7 @@
 mod crash;
 mod full;
 mod history;
+mod loom;
 mod model;
 mod segment;
 mod sim;

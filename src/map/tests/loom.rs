@@ -1,0 +1,311 @@
+//! Every order that a processor may give to the loads of a reader and the stores of the writer, as
+//! far as they concern each other: loom plays them all.
+//!
+//! Only the words that one side changes while the other reads them are loom's; a dry run finds them.
+//! The rest of the segment is plain memory, so the whole map can take part.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64 as PlainWord, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use ::loom::model::Builder;
+use ::loom::sync::atomic::{AtomicU64 as RacingWord, fence};
+use ::loom::thread;
+
+use super::history::LIMITS;
+use crate::map::layout::PAGE;
+use crate::map::reader::{Answer, Reader};
+use crate::map::words::{Memory, Words};
+use crate::map::{Map, Origin, Stamp};
+
+const KEY: &[u8] = b"key";
+
+/// Pages of the memory: the header, some tables, and two slabs.
+const PAGES: usize = 26;
+
+/// Most executions that are played of one race, if it is no long run.
+const EXECUTIONS: usize = 4000;
+
+/// What a thread needs in a debug build, in words.
+const STACK: usize = 1 << 16;
+
+/// Memory of which some words are loom's.
+#[derive(Clone)]
+struct Racing(Arc<Parts>);
+
+struct Parts {
+    plain: Vec<PlainWord>,
+    /// From the moment on that there are two threads.
+    racing: OnceLock<BTreeMap<usize, RacingWord>>,
+    /// What a dry run has seen, in such.
+    seen: Mutex<Option<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    loaded: BTreeSet<usize>,
+    changed: BTreeSet<usize>,
+}
+
+impl Racing {
+    fn new() -> Self {
+        let plain = (0..PAGES * PAGE).map(|_| PlainWord::new(0)).collect();
+        let (racing, seen) = Default::default();
+        Racing(Arc::new(Parts {
+            plain,
+            racing,
+            seen,
+        }))
+    }
+
+    /// From now on these words are loom's.
+    fn race(&self, words: &BTreeSet<usize>) {
+        let value = |word: &usize| self.0.plain[*word].load(Ordering::Relaxed);
+        let racing = words
+            .iter()
+            .map(|word| (*word, RacingWord::new(value(word))));
+        let is_first = self.0.racing.set(racing.collect()).is_ok();
+        assert!(is_first, "there is one race");
+    }
+
+    /// Notes something if this is a dry run.
+    fn note(&self, note: impl FnOnce(&mut Seen)) {
+        if let Some(seen) = &mut *self.0.seen.lock().expect("nobody panics with it") {
+            note(seen);
+        }
+    }
+
+    /// Begins a dry run, or the next part of one; returns what was seen until then.
+    fn see(&self) -> Seen {
+        let seen = self
+            .0
+            .seen
+            .lock()
+            .expect("nobody panics with it")
+            .replace(Seen::default());
+        seen.unwrap_or_default()
+    }
+
+    fn racing(&self, word: usize) -> Option<&RacingWord> {
+        self.0.racing.get()?.get(&word)
+    }
+
+    fn put(&self, word: usize, value: u64, order: Ordering) {
+        if let Some(racing) = self.racing(word) {
+            return racing.store(value, order);
+        }
+        let before = self.0.plain[word].swap(value, Ordering::Relaxed);
+        if before != value {
+            self.note(|seen| {
+                seen.changed.insert(word);
+            });
+        }
+    }
+}
+
+impl Words for Racing {
+    fn len(&self) -> usize {
+        self.0.plain.len()
+    }
+
+    fn load(&self, word: usize) -> u64 {
+        if let Some(racing) = self.racing(word) {
+            return racing.load(Ordering::Relaxed);
+        }
+        self.note(|seen| {
+            seen.loaded.insert(word);
+        });
+        let plain = self.0.plain.get(word);
+        plain.map_or(0, |plain| plain.load(Ordering::Relaxed))
+    }
+
+    fn acquire(&self) {
+        if self.0.racing.get().is_some() {
+            fence(Ordering::Acquire);
+        }
+    }
+}
+
+impl Memory for Racing {
+    fn store(&self, word: usize, value: u64) {
+        self.put(word, value, Ordering::Relaxed);
+    }
+
+    fn publish(&self, word: usize, value: u64) {
+        self.put(word, value, Ordering::Release);
+    }
+
+    fn release(&self) {
+        if self.0.racing.get().is_some() {
+            fence(Ordering::Release);
+        }
+    }
+
+    fn reserve(&self, _: Range<u32>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn give_back(&self, pages: Range<u32>) {
+        for word in pages.start as usize * PAGE..pages.end as usize * PAGE {
+            if self.load(word) != 0 {
+                self.store(word, 0);
+            }
+        }
+    }
+}
+
+/// What the writer does while others read.
+pub(super) struct Race {
+    name: &'static str,
+    prepare: fn(&mut Map<Racing>),
+    steps: &'static [fn(&mut Map<Racing>)],
+    /// How often the scheduler may stop a thread that could go on; once more in long runs. Old values
+    /// may be loaded however late that is, so that few suffice.
+    preemptions: usize,
+}
+
+/// A variable gets two other values, the second in the memory of the present one.
+pub(super) const OVERWRITE: Race = Race {
+    name: "overwrite",
+    prepare: |map| {
+        set(map, 1);
+        set(map, 2);
+    },
+    steps: &[|map| set(map, 3), |map| set(map, 4)],
+    preemptions: 1,
+};
+
+/// The table is made anew twice, the second time in the memory of the first.
+pub(super) const SWITCH: Race = Race {
+    name: "switch",
+    prepare: |map| {
+        set(map, 1);
+        rebuild(map, 11);
+        rebuild(map, 12);
+    },
+    steps: &[|map| rebuild(map, 13), |map| rebuild(map, 14)],
+    preemptions: 1,
+};
+
+/// The table comes back to its place, and the variable to its block.
+pub(super) const RETURN: Race = Race {
+    name: "return",
+    prepare: |map| {
+        set(map, 1);
+        rebuild(map, 11);
+        rebuild(map, 11);
+        set(map, 2);
+    },
+    steps: &[
+        |map| rebuild(map, 11),
+        |map| set(map, 3),
+        |map| set(map, 4),
+        |map| rebuild(map, 11),
+    ],
+    preemptions: 0,
+};
+
+fn set(map: &mut Map<Racing>, value: u64) {
+    let set = map.set(KEY, &value.to_le_bytes(), &Stamp::default());
+    assert_eq!(set.map(|set| set.revision.0), Ok(value));
+}
+
+fn rebuild(map: &mut Map<Racing>, seed: u64) {
+    map.begin_rebuild(seed);
+    while map.work() {}
+}
+
+impl Race {
+    /// The map before the race.
+    fn begin(&self) -> Map<Racing> {
+        let origin = Origin {
+            instance: 7,
+            born: 8,
+        };
+        let mut map = Map::create(Racing::new(), LIMITS, origin, 9).expect("there is memory");
+        (self.prepare)(&mut map);
+        map
+    }
+
+    /// Finds the words that are changed and read, by reading after each step.
+    fn words(&self) -> BTreeSet<usize> {
+        let mut map = self.begin();
+        let memory = map.memory().clone();
+        let (mut loaded, mut changed) = (BTreeSet::new(), BTreeSet::new());
+        for step in [None].into_iter().chain(self.steps.iter().map(Some)) {
+            memory.see();
+            step.inspect(|step| step(&mut map));
+            changed.extend(memory.see().changed);
+            read(&memory);
+            loaded.extend(memory.see().loaded);
+        }
+        loaded.intersection(&changed).copied().collect()
+    }
+
+    /// One of all executions.
+    fn write(&self, words: &BTreeSet<usize>) {
+        let mut map = self.begin();
+        let memory = map.memory().clone();
+        memory.race(words);
+        let reader = spawn(move || read(&memory));
+        for step in self.steps {
+            step(&mut map);
+        }
+        reader.join().expect("a panic would have ended the test");
+    }
+
+    /// Plays every order, or many; returns how many.
+    pub(super) fn run(&'static self) -> usize {
+        let words = self.words();
+        let executions = Arc::new(AtomicUsize::new(0));
+        let count = executions.clone();
+        let mut builder = Builder::new();
+        let is_long = std::env::var_os("GLOBSTASH_SEEDS").is_some();
+        builder.preemption_bound = Some(self.preemptions + if is_long { 1 } else { 0 });
+        builder.max_permutations = Some(EXECUTIONS).filter(|_| !is_long);
+        builder.checkpoint_interval = EXECUTIONS; // When it looks at the line above.
+        builder.check(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let words = words.clone();
+            let writer = spawn(move || self.write(&words));
+            writer.join().expect("a panic would have ended the test");
+        });
+        let executions = executions.load(Ordering::Relaxed);
+        println!("{}: {executions} executions", self.name);
+        executions
+    }
+}
+
+/// Starts a thread; those of loom have small stacks.
+fn spawn<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    let builder = thread::Builder::new().stack_size(STACK);
+    builder.spawn(act).expect("loom refuses no thread")
+}
+
+/// The value of the variable, which was always there and always as large as its revision.
+fn read(memory: &Racing) -> u64 {
+    let mut value = Vec::new();
+    let answer = Reader::new(memory.clone()).get(KEY, &mut value);
+    let Answer::Found(revision) = answer else {
+        panic!("{answer:?}, though it was always there");
+    };
+    assert_eq!(revision.0.to_le_bytes(), value[..], "the value is torn");
+    revision.0
+}
+
+#[test]
+fn a_value_is_never_torn_in_any_order() {
+    assert!(OVERWRITE.run() > 100);
+}
+
+#[test]
+fn a_table_that_returns_is_never_taken_for_the_old_one() {
+    assert!(RETURN.run() > 100);
+}
+
+#[test]
+fn a_table_is_never_read_half_made_in_any_order() {
+    assert!(SWITCH.run() > 100);
+}
