@@ -5,6 +5,7 @@ mod full;
 mod history;
 mod loom;
 mod model;
+mod mutations;
 mod segment;
 mod sim;
 mod travel;
