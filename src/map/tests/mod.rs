@@ -3,6 +3,7 @@
 mod crash;
 mod full;
 mod history;
+mod hostile;
 mod loom;
 mod model;
 mod mutations;
