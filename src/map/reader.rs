@@ -74,11 +74,6 @@ impl<W: Words> Reader<W> {
         Reader { words }
     }
 
-    /// The words that it reads.
-    pub(crate) fn words(&self) -> &W {
-        &self.words
-    }
-
     /// Reads a variable. On anything but [`Answer::Found`] nothing is said about `value`.
     #[inline]
     pub(crate) fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Answer {
