@@ -1,7 +1,7 @@
 # make          build both programs, static, into dist/
 # make demo     build, and see it work
 # make test     run all tests (as root: some boot a real systemd in a container)
-# make bench    measure, next to floors and peers
+# make bench    measure, next to floors and peers; make bench-map does so without the service
 # make install  PREFIX=/usr/local, DESTDIR for packages; make uninstall takes it away again
 
 PREFIX ?= /usr/local
@@ -46,6 +46,10 @@ test: toolchain
 bench: all
 	tests/prepare --benches
 	GLOBSTASH=dist/globstash GLOBSTASHD=dist/globstashd $(CARGO) bench --locked --bench socket -- $(ROWS)
+
+.PHONY: bench-map
+bench-map: toolchain
+	$(CARGO) run --release --locked --manifest-path benches/map/Cargo.toml -- $(ROWS)
 
 .PHONY: install
 install:

@@ -24,10 +24,10 @@ mod subject;
 use std::cell::Cell;
 use std::env;
 use std::ffi::OsString;
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -104,7 +104,12 @@ fn run(arguments: &[OsString]) -> io::Result<ExitCode> {
         globstash: program("GLOBSTASH", env!("CARGO_BIN_EXE_globstash")),
     };
     place::prepare();
-    report::preamble(&bench);
+    let programs = format!(
+        "globstashd: {}, globstash: {}",
+        linking(&bench.globstashd),
+        linking(&bench.globstash)
+    );
+    report::preamble(&programs, bench.rounds(), bench.quick);
 
     let mut judgements: Vec<Judgement> = Vec::new();
     let mut failed = false;
@@ -145,4 +150,15 @@ fn select(arguments: &[String]) -> io::Result<Vec<&'static rows::Row>> {
 /// The program that the environment names, or else the one that cargo built.
 fn program(variable: &str, built: &str) -> PathBuf {
     env::var_os(variable).map_or_else(|| built.into(), PathBuf::from)
+}
+
+/// Whether a program needs a loader.
+fn linking(program: &Path) -> &'static str {
+    let bytes = fs::read(program).unwrap_or_default();
+    let interpreter = memchr::memmem::find(&bytes, b"/ld-linux");
+    if interpreter.is_some() {
+        "dynamic"
+    } else {
+        "static"
+    }
 }

@@ -1,9 +1,7 @@
 //! What is printed: tables of figures, and at the end what they mean.
 
 use std::fs;
-use std::path::Path;
 
-use crate::Bench;
 use crate::rounds::Samples;
 
 /// What a figure must be.
@@ -81,8 +79,8 @@ pub struct Line {
     pub ratio: Option<Samples>,
 }
 
-/// Prints the machine and what is measured.
-pub fn preamble(bench: &Bench) {
+/// Prints the machine, what is measured, and how often.
+pub fn preamble(subject: &str, rounds: usize, quick: bool) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
@@ -94,17 +92,12 @@ pub fn preamble(bench: &Bench) {
         cpu_model(),
         release.trim()
     );
-    println!(
-        "globstashd: {}, globstash: {}; {} rounds{}",
-        linking(&bench.globstashd),
-        linking(&bench.globstash),
-        bench.rounds(),
-        if bench.quick {
-            ", QUICK: figures mean little"
-        } else {
-            ""
-        }
-    );
+    let remark = if quick {
+        ", QUICK: figures mean little"
+    } else {
+        ""
+    };
+    println!("{subject}; {rounds} rounds{remark}");
 }
 
 fn cpu_model() -> String {
@@ -112,17 +105,6 @@ fn cpu_model() -> String {
     let line = info.lines().find(|line| line.starts_with("model name"));
     let model = line.and_then(|line| line.split_once(": "));
     model.map_or("unknown", |(_, model)| model).to_owned()
-}
-
-/// Whether a program needs a loader.
-fn linking(program: &Path) -> &'static str {
-    let bytes = fs::read(program).unwrap_or_default();
-    let interpreter = memchr::memmem::find(&bytes, b"/ld-linux");
-    if interpreter.is_some() {
-        "dynamic"
-    } else {
-        "static"
-    }
 }
 
 /// Prints cases, one a line.

@@ -53,6 +53,14 @@ pub(crate) use self::bytes::Bytes;
 pub(crate) use self::layout::{MAP_MAX, SIMILAR_MAX, State};
 pub(crate) use self::segment::Segment;
 pub(crate) use self::writer::{Entry, Map, Origin};
+#[allow(unused_imports, reason = "for programs that read, benches and fuzzers")]
+pub(crate) use self::{
+    batch::Change,
+    reader::{Answer, Handle, Reader},
+    recovery::{Found, Unfit},
+    segment::View,
+    words::{Memory, Words},
+};
 
 /// A point in the map's history. The first change has 1; 0 is before all changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

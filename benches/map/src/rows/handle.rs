@@ -1,0 +1,77 @@
+//! Reading one variable again and again.
+
+use std::hint::black_box;
+use std::io;
+
+use super::{lines, ratio};
+use crate::Bench;
+use crate::keys::{key, shuffled, value};
+use crate::map::{Answer, Handle};
+use crate::peers::Blackboard;
+use crate::report::{Bound, Judgement, table};
+use crate::rounds::interleave;
+use crate::subject;
+
+pub fn run(bench: &Bench) -> io::Result<Vec<Judgement>> {
+    let count = 1000;
+    let map = subject::filled(shuffled(count))?;
+    let reader = subject::reader(&map)?;
+    let blackboard = Blackboard::filled(count)?;
+
+    let name: [u8; 16] = key(7).into_bytes().try_into().expect("16 bytes");
+    let mut handle = Handle::new(&name);
+    let mut found = Vec::new();
+    reader.get_cached(&mut handle, &mut found);
+    let theirs = blackboard.handle(&name)?;
+    let current = theirs.get();
+    if found != value(7).as_bytes() || *current != *found {
+        return Err(io::Error::other("a handle reads a wrong value"));
+    }
+
+    let names = [
+        "globstash, read 16 bytes",
+        "iceoryx2, read 16 bytes",
+        "globstash, has it changed?",
+        "iceoryx2, is it up to date?",
+    ];
+    let readings = interleave(bench.rounds(), names.len(), |case| match case {
+        0 => bench.pace(
+            || match reader.get_cached(black_box(&mut handle), &mut found) {
+                Answer::Found(_) if found.len() == 16 => Ok(()),
+                answer => Err(io::Error::other(format!("{answer:?}"))),
+            },
+        ),
+        1 => bench.pace(|| {
+            found.clear();
+            found.extend_from_slice(&*black_box(&theirs).get());
+            black_box(&found);
+            Ok(())
+        }),
+        2 => bench.pace(|| match reader.has_changed(black_box(&handle)) {
+            false => Ok(()),
+            true => Err(io::Error::other("nobody has changed it")),
+        }),
+        _ => bench.pace(|| match black_box(&theirs).is_up_to_date(&current) {
+            true => Ok(()),
+            false => Err(io::Error::other("nobody has changed it")),
+        }),
+    })?;
+    let mut lines = lines(&names, &readings);
+    lines[2].ratio = None;
+    let look = &lines[2].figure;
+    let looks = [look.over(&lines[1].figure), look.over(&lines[3].figure)];
+    lines[3].ratio = Some(looks[1].clone());
+    table("a handle", "ns", &lines);
+    Ok(vec![
+        Judgement::new("handle, read / iceoryx2 read", ratio(&lines, 1), " ×")
+            .must(Bound::AtMost(1.0))
+            .goal(Bound::AtMost(0.5)),
+        Judgement::new(
+            "handle, has it changed? / iceoryx2 read",
+            looks[0].median(),
+            " ×",
+        )
+        .must(Bound::AtMost(1.0))
+        .goal(Bound::AtMost(0.5)),
+    ])
+}
