@@ -74,8 +74,13 @@ pub(super) const FIRST_PAGE: u32 = 1 + (CHANGES_MAX * 2 / PAGE) as u32;
 /// Slots in a line of the table; its eighth word is the stamp.
 pub(super) const SLOTS: usize = LINE - 1;
 
-/// Most lines that are searched for a key. By chance a key needs the fourth at three quarters load.
-pub(super) const PROBE_LINES: usize = 32;
+/// Most lines that are searched for a key.
+///
+/// A key that finds them all full is refused, so chance must not fill that many in a row. At load
+/// `a` a line in a large table begins a row of `k` full ones with a probability of about
+/// `exp(-7 k (ln(1/a) - 1 + a))`: at two thirds, where a larger table is begun, 10⁻¹⁴ for 64 lines,
+/// and 10⁻⁷ for 32. (At three quarters it would be 10⁻⁷ and 10⁻⁴.)
+pub(super) const PROBE_LINES: usize = 64;
 
 /// Most keys whose search begins in the same line.
 pub(crate) const SIMILAR_MAX: u64 = (PROBE_LINES * SLOTS) as u64;

@@ -17,8 +17,8 @@ use super::table;
 use super::words::Memory;
 use super::writer::{Map, Move};
 
-/// Lines taken over in a step. A table is made anew at three quarters load and then has room for as
-/// many keys again as a third of those in it: there is time for many more steps than needed.
+/// Lines taken over in a step. A table is made anew at two thirds load; until all lines are taken
+/// over, one change for each step adds no more than a hundredth to that.
 const LINES_STEP: usize = 16;
 
 /// Pages of a new table made ready in a step: 256 KiB, some tens of µs.
@@ -166,7 +166,7 @@ impl<M: Memory> Map<M> {
     /// Whether the table should have another size.
     fn is_unfit(&self) -> bool {
         let capacity = self.table.capacity();
-        let is_crowded = self.occupied > capacity / 4 * 3;
+        let is_crowded = self.occupied > capacity / 3 * 2;
         let is_sparse = self.len() < capacity / 16 && self.table.bits > TABLE_BITS_MIN;
         (is_crowded || is_sparse) && self.may_rebuild()
     }
