@@ -84,7 +84,7 @@ impl Head {
     /// Where the value stands, in words from the beginning of the block.
     #[inline]
     pub(super) fn value_word(self) -> usize {
-        HEAD + self.key_len.div_ceil(8)
+        value_word(self.key_len)
     }
 
     /// Where what was remembered stands.
@@ -107,6 +107,12 @@ impl Head {
     pub(super) fn granules(self) -> u32 {
         self.words().div_ceil(GRANULE) as u32
     }
+}
+
+/// Where the value stands behind a key of this length, in words from the beginning of the block.
+#[inline]
+pub(super) fn value_word(key_len: usize) -> usize {
+    HEAD + key_len.div_ceil(8)
 }
 
 /// The first word of the key.

@@ -106,7 +106,9 @@ const _: () = {
     assert!(PAGE * 8 == 4096 && PAGE.is_multiple_of(LINE) && LINE * 8 == 64);
 };
 
-/// Whether a map is in use.
+/// Whether a map is in use. As wide as a revision, so that the answer to a read, which may hold
+/// either, comes in two registers.
+#[repr(u64)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// A service writes it, or will again.
@@ -188,18 +190,19 @@ impl Table {
         u64::from(self.page) << 8 | u64::from(self.bits)
     }
 
-    /// What a root says; `None` if there can be no such table in a segment of so many words.
+    /// What a root says; `None` if there can be no such table in any segment.
+    #[inline(always)]
+    pub(super) fn from_root(root: u64) -> Option<Self> {
+        let bits = (root & 0xff) as u32;
+        let page = (root >> 8) as u32;
+        let is_table = root >> 40 == 0 && (TABLE_BITS_MIN..=TABLE_BITS_MAX).contains(&bits);
+        is_table.then_some(Table { page, bits })
+    }
+
+    /// Whether it lies within a segment of so many words.
     #[inline]
-    pub(super) fn from_root(root: u64, words: usize) -> Option<Self> {
-        let table = Table {
-            page: u32::try_from(root >> 8).ok()?,
-            bits: (root & 0xff) as u32,
-        };
-        let bits = TABLE_BITS_MIN..=TABLE_BITS_MAX;
-        let fits = bits.contains(&table.bits)
-            && table.page >= FIRST_PAGE
-            && table.first_word() + table.words() <= words;
-        fits.then_some(table)
+    pub(super) fn fits(self, words: usize) -> bool {
+        self.page >= FIRST_PAGE && self.first_word() + self.words() <= words
     }
 
     /// How many lines it has.

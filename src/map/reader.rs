@@ -8,9 +8,7 @@
 
 use super::Revision;
 use super::block::{self, Head, KEY_MAX};
-use super::layout::{
-    EMPTY, GENERATION, Granule, Hash, Meta, OWNER, ROOT, SLOTS, STATE, State, TOMB, Table, stamp_of,
-};
+use super::layout::{EMPTY, GENERATION, Meta, OWNER, ROOT, STATE, State, TOMB, Table, stamp_of};
 use super::protection::{Protection, kept};
 use super::table;
 use super::words::Words;
@@ -43,14 +41,15 @@ pub(crate) struct Reader<W> {
     words: W,
 }
 
-/// A key, and where its value was when it was last read.
+/// A key, with its value as it was last read and where that was.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     key: Box<[u8]>,
-    spot: Option<Spot>,
+    found: Option<Found>,
+    value: Vec<u8>,
 }
 
-/// Everything that stays as it is while a value does.
+/// Where a block was found, and everything that stays as it is while it is there.
 #[derive(Debug, Clone, Copy)]
 struct Spot {
     generation: u64,
@@ -60,9 +59,19 @@ struct Spot {
     word: u64,
 }
 
+/// A value that was found: its block never changes, so this holds as long as the spot does.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    spot: Spot,
+    revision: Revision,
+    /// The first word of the value.
+    value: usize,
+    len: usize,
+}
+
 /// One attempt to read.
 enum Attempt {
-    Found(Spot),
+    Found(Found),
     Absent,
     Torn,
     Ended,
@@ -75,35 +84,38 @@ impl<W: Words> Reader<W> {
     }
 
     /// Reads a variable. On anything but [`Answer::Found`] nothing is said about `value`.
-    #[inline]
     pub(crate) fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Answer {
         self.find(key, value).0
     }
 
-    /// Reads a variable through a handle, which remembers where it is.
+    /// Reads a variable through a handle, which then has its value. As long as that has not changed
+    /// it takes a few loads, however long the value is.
+    #[inline(always)]
+    pub(crate) fn refresh(&self, handle: &mut Handle) -> Answer {
+        match &handle.found {
+            Some(found) if self.holds(&found.spot) => Answer::Found(found.revision),
+            _ => self.read_anew(handle),
+        }
+    }
+
+    /// The same, and copies the value out.
     #[inline]
     pub(crate) fn get_cached(&self, handle: &mut Handle, value: &mut Vec<u8>) -> Answer {
-        if let Some(spot) = &handle.spot
-            && self.holds(spot)
-        {
-            let block = Meta::from_word(spot.word).block;
-            let head = Head::read(&self.words, block);
-            if head.fits(block, self.words.len()) && head.value_len <= SURE {
-                let revision = self.copy(block, head, value);
-                if self.holds(spot) {
-                    return Answer::Found(revision);
-                }
-            }
+        let answer = self.refresh(handle);
+        if matches!(answer, Answer::Found(_)) {
+            value.clear();
+            value.extend_from_slice(&handle.value);
         }
-        let (answer, spot) = self.find(&handle.key, value);
-        handle.spot = spot;
         answer
     }
 
     /// Whether the variable may have changed since the handle was last read with: a few loads.
     #[inline]
     pub(crate) fn has_changed(&self, handle: &Handle) -> bool {
-        handle.spot.as_ref().is_none_or(|spot| !self.holds(spot))
+        handle
+            .found
+            .as_ref()
+            .is_none_or(|found| !self.holds(&found.spot))
     }
 
     /// Whether the service that wrote the map has died. What it wrote can be read on.
@@ -111,14 +123,24 @@ impl<W: Words> Reader<W> {
         self.words.load(OWNER) & OWNER_DIED != 0
     }
 
-    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> (Answer, Option<Spot>) {
+    #[cold]
+    fn read_anew(&self, handle: &mut Handle) -> Answer {
+        let (answer, found) = self.find(&handle.key, &mut handle.value);
+        handle.found = found;
+        if found.is_none() {
+            handle.value = Vec::new();
+        }
+        answer
+    }
+
+    #[inline(always)]
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> (Answer, Option<Found>) {
         if !(1..=KEY_MAX).contains(&key.len()) {
             return (Answer::Absent, None);
         }
         for _ in 0..ATTEMPTS {
-            let mut revision = Revision::default();
-            match self.attempt(key, |block, head| revision = self.copy(block, head, value)) {
-                Attempt::Found(spot) => return (Answer::Found(revision), Some(spot)),
+            match self.attempt(key, value) {
+                Attempt::Found(found) => return (Answer::Found(found.revision), Some(found)),
                 Attempt::Absent => return (Answer::Absent, None),
                 Attempt::Ended => return (self.ended(), None),
                 Attempt::Torn => {}
@@ -127,13 +149,13 @@ impl<W: Words> Reader<W> {
         (Answer::Busy, None)
     }
 
-    #[inline]
-    fn attempt(&self, key: &[u8], mut take: impl FnMut(Granule, Head)) -> Attempt {
+    #[inline(always)]
+    fn attempt(&self, key: &[u8], value: &mut Vec<u8>) -> Attempt {
         let words = &self.words;
         let generation = words.load(GENERATION);
         words.acquire();
         let root = words.load(ROOT);
-        let Some(table) = Table::from_root(root, words.len()) else {
+        let Some(table) = Table::from_root(root) else {
             return Attempt::Ended;
         };
         // The table was written before it became the root.
@@ -145,14 +167,14 @@ impl<W: Words> Reader<W> {
             let first = table.line(line);
             let stamp = words.load(stamp_of(first));
             words.acquire();
-            let (mut candidates, has_empty) = self.candidates(first, hash);
+            let mut candidates = words.matching(first, hash.0);
             while candidates != 0 {
                 let slot = first + candidates.trailing_zeros() as usize;
                 candidates &= candidates - 1;
                 let word = words.load(slot);
                 let meta = Meta::from_word(word);
-                if word <= TOMB || meta.hash != hash {
-                    continue; // Changed since.
+                if word <= TOMB {
+                    continue;
                 }
                 words.acquire();
                 let spot = Spot {
@@ -163,26 +185,29 @@ impl<W: Words> Reader<W> {
                     word,
                 };
                 let head = Head::read(words, meta.block);
-                // What lies outside of the segment was read from memory that is in other use now.
-                if !head.fits(meta.block, words.len()) {
-                    return Attempt::Torn;
-                }
                 let is_key =
                     head.key_len == key.len() && words.equal(block::key_word(meta.block), key);
-                if is_key && head.value_len > SURE && !self.holds(&spot) {
-                    return Attempt::Torn;
+                if !is_key {
+                    match self.holds(&spot) {
+                        true => continue,
+                        false => return Attempt::Torn,
+                    }
                 }
-                if is_key {
-                    take(meta.block, head);
-                }
-                if !self.holds(&spot) {
-                    return Attempt::Torn;
-                }
-                if is_key {
-                    return Attempt::Found(spot);
-                }
+                let found = Found {
+                    spot,
+                    revision: block::revision(words, meta.block),
+                    // By the length of our key, not of theirs: so the value can be on its way from
+                    // memory before it is known that it is the right one.
+                    value: meta.block.word() + block::value_word(key.len()),
+                    len: head.value_len,
+                };
+                return match self.take(&found, value) {
+                    true => Attempt::Found(found),
+                    false => Attempt::Torn,
+                };
             }
-            if has_empty {
+            // Seen later than the candidates: the search is the more right to end here.
+            if table::slots(table, line).any(|slot| words.load(slot) == EMPTY) {
                 break;
             }
         }
@@ -192,21 +217,28 @@ impl<W: Words> Reader<W> {
             words.load(GENERATION) == generation
         };
         match is_same || !kept(Protection::RootOfMiss) {
+            // Behind the end of the segment everything looks empty.
+            true if !table.fits(words.len()) => Attempt::Ended,
             true => Attempt::Absent,
             false => Attempt::Torn,
         }
     }
 
-    /// Which slots of a line may be of a key, as bits, and whether one is empty.
-    #[inline]
-    fn candidates(&self, first: usize, hash: Hash) -> (u32, bool) {
-        let (mut candidates, mut has_empty) = (0, false);
-        for n in 0..SLOTS {
-            let word = self.words.load(first + n);
-            has_empty |= word == EMPTY;
-            candidates |= u32::from((word >> 32) as u32 == hash.0) << n;
+    /// Copies a value out; false if it was not there any more.
+    #[inline(always)]
+    fn take(&self, found: &Found, value: &mut Vec<u8>) -> bool {
+        if found.len > SURE {
+            // Of a value that is not there, the length may be anything.
+            let fits = found.len <= self.words.len() * 8;
+            if !fits || !self.holds(&found.spot) {
+                return false;
+            }
         }
-        (candidates, has_empty)
+        if value.len() != found.len {
+            value.resize(found.len, 0);
+        }
+        self.words.copy(found.value, value);
+        self.holds(&found.spot)
     }
 
     /// Whether what was read since a spot was found is what the variable holds.
@@ -234,13 +266,6 @@ impl<W: Words> Reader<W> {
         }
     }
 
-    #[inline]
-    fn copy(&self, block: Granule, head: Head, value: &mut Vec<u8>) -> Revision {
-        value.resize(head.value_len, 0);
-        self.words.copy(block.word() + head.value_word(), value);
-        block::revision(&self.words, block)
-    }
-
     fn ended(&self) -> Answer {
         match State::from_word(self.words.load(STATE)) {
             Some(State::Live) | None => Answer::Busy,
@@ -254,7 +279,14 @@ impl Handle {
     pub(crate) fn new(key: &[u8]) -> Self {
         Handle {
             key: key.into(),
-            spot: None,
+            found: None,
+            value: Vec::new(),
         }
+    }
+
+    /// The value as it was last read; empty if there was none.
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
     }
 }

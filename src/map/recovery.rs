@@ -295,7 +295,7 @@ fn check_header(memory: &impl Memory) -> Result<Table, Unfit> {
     }
     let is_sound =
         memory.load(header::WORDS) == memory.len() as u64 && memory.load(REVISION) <= REVISION_MAX;
-    Table::from_root(memory.load(ROOT), memory.len())
-        .filter(|_| is_sound)
+    Table::from_root(memory.load(ROOT))
+        .filter(|table| is_sound && table.fits(memory.len()))
         .ok_or(Unfit::Damaged)
 }

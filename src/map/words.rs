@@ -11,6 +11,8 @@
 use std::io;
 use std::ops::Range;
 
+use super::layout::SLOTS;
+
 /// Words that another process may be changing.
 pub(crate) trait Words {
     /// How many there are. Never changes.
@@ -22,36 +24,55 @@ pub(crate) trait Words {
     /// A fence: what is loaded after it is at least as new as what was loaded before it says.
     fn acquire(&self);
 
-    /// Copies bytes out, from the beginning of a word on. Behind the end they are 0.
+    /// Which of the slots of a line, given its first word, have this upper half, as bits.
+    #[inline]
+    fn matching(&self, first: usize, upper: u32) -> u32 {
+        (0..SLOTS).fold(0, |bits, n| {
+            bits | u32::from((self.load(first + n) >> 32) as u32 == upper) << n
+        })
+    }
+
+    /// Copies bytes out, from the beginning of a word on. If they reach behind the end, nothing is
+    /// said about what is copied.
     #[inline]
     fn copy(&self, from: usize, out: &mut [u8]) {
-        let mut word = from;
-        let mut chunks = out.chunks_exact_mut(8);
-        for chunk in &mut chunks {
-            chunk.copy_from_slice(&self.load(word).to_le_bytes());
-            word += 1;
-        }
-        let rest = chunks.into_remainder();
-        if !rest.is_empty() {
-            rest.copy_from_slice(&self.load(word).to_le_bytes()[..rest.len()]);
-        }
+        fill(out, (from..).map(|word| self.load(word)));
     }
 
     /// Whether these bytes stand from the beginning of a word on, with zeros up to the end of the
     /// last one.
     #[inline]
     fn equal(&self, from: usize, bytes: &[u8]) -> bool {
-        let chunks = bytes.chunks_exact(8);
-        let rest = chunks.remainder();
-        let mut word = from;
-        for chunk in chunks {
-            if self.load(word) != u64::from_le_bytes(chunk.try_into().expect("eight bytes")) {
-                return false;
-            }
-            word += 1;
-        }
-        rest.is_empty() || self.load(word) == last_word(rest)
+        is_made_of(bytes, (from..).map(|word| self.load(word)))
     }
+}
+
+/// Fills `out` with the bytes of words, of which there are enough.
+#[inline(always)]
+pub(super) fn fill(out: &mut [u8], mut words: impl Iterator<Item = u64> + Clone) {
+    let (chunks, rest) = out.as_chunks_mut();
+    let count = chunks.len();
+    for (chunk, word) in chunks.iter_mut().zip(words.clone()) {
+        *chunk = word.to_le_bytes();
+    }
+    if !rest.is_empty() {
+        let word = words.nth(count).unwrap_or(0).to_le_bytes();
+        for (byte, of_word) in rest.iter_mut().zip(word) {
+            *byte = of_word;
+        }
+    }
+}
+
+/// Whether `bytes` are those of words, of which there are enough, and zeros behind them.
+#[inline(always)]
+pub(super) fn is_made_of(bytes: &[u8], mut words: impl Iterator<Item = u64> + Clone) -> bool {
+    let (chunks, rest) = bytes.as_chunks();
+    for (chunk, word) in chunks.iter().zip(words.clone()) {
+        if word != u64::from_le_bytes(*chunk) {
+            return false;
+        }
+    }
+    rest.is_empty() || words.nth(chunks.len()) == Some(last_word(bytes))
 }
 
 /// The words of the one who writes them.
@@ -72,10 +93,15 @@ pub(crate) trait Memory: Words {
     fn give_back(&self, pages: Range<u32>);
 }
 
-/// Up to seven bytes as a word, the rest zeros.
-#[inline]
-pub(super) fn last_word(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+/// The bytes that are left if words of eight are taken from the front, the rest zeros.
+#[inline(always)]
+fn last_word(bytes: &[u8]) -> u64 {
+    let rest = bytes.len() % 8;
+    match bytes.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest)),
+        None => bytes
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }

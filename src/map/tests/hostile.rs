@@ -126,7 +126,7 @@ fn left_by(scenario: Scenario, seed: u64) -> (Sim, State, Table) {
         .expect("most are not closed");
     let sim = history.start.copied();
     sim.play(&history.log, 0..history.len());
-    let table = Table::from_root(sim.load(ROOT), sim.len()).expect("it has a table");
+    let table = Table::from_root(sim.load(ROOT)).expect("it has a table");
     (sim, history.last().clone(), table)
 }
 

@@ -88,6 +88,7 @@ fn a_handle_knows_whether_its_variable_has_changed() {
     assert!(reader.has_changed(&handle), "it was never read");
     map.set(b"key", b"1", &Stamp::default()).unwrap();
     reader.get_cached(&mut handle, &mut value);
+    assert_eq!(handle.value(), b"1");
     assert!(!reader.has_changed(&handle));
     map.set(b"key", b"1", &Stamp::default()).unwrap();
     assert!(reader.has_changed(&handle));
