@@ -20,7 +20,7 @@ use crate::sys::signals::Signals;
 pub fn start() -> &'static str {
     let address = spawn(|signals, listeners| {
         let options = Options::parse_from(["globstashd"]);
-        serve(&options, signals, listeners, Vec::new())
+        serve(&options, signals, listeners, Vec::new(), Vec::new())
     });
     address.leak()
 }

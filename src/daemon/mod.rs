@@ -16,9 +16,8 @@ use self::options::Options;
 use self::server::{Ending, Listener, Server};
 use self::service::Service;
 use self::stdio::Stdio;
-use self::store::Store;
 use crate::map::Limits;
-use crate::sys::activation::{Socket, passed_sockets};
+use crate::sys::activation::{Kept, Passed, Socket, passed};
 use crate::sys::address::Address;
 use crate::sys::listen::Bound;
 use crate::sys::manager;
@@ -31,6 +30,7 @@ mod entry;
 #[doc(hidden)]
 pub mod example;
 mod failure;
+mod handoff;
 mod interface;
 mod jobs;
 mod log;
@@ -75,12 +75,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<()> {
-    let passed = passed_sockets()?;
+    let Passed { sockets, kept } = passed()?;
     let signals = Signals::open()?;
     raise_descriptor_limit();
 
     let (mut listeners, mut connections, mut stdio) = (Vec::new(), Vec::new(), None);
-    for socket in passed {
+    for socket in sockets {
         match socket {
             Socket::Listener(socket) => listeners.push(Listener::Passed(socket)),
             Socket::Connection(socket) => connections.push(socket),
@@ -114,7 +114,7 @@ fn run(options: &Options) -> io::Result<()> {
         // Started by one caller, for its calls: its terminal need not hear that all is well.
         ::log::set_max_level(::log::LevelFilter::Warn);
     }
-    let ending = serve(options, signals, listeners, connections)?;
+    let ending = serve(options, signals, listeners, connections, kept)?;
     if let Some(stdio) = stdio {
         stdio.finish(match ending {
             Ending::Asked => LAST_WORDS,
@@ -129,12 +129,13 @@ fn serve(
     signals: Signals,
     listeners: Vec<Listener>,
     connections: Vec<OwnedFd>,
+    kept: Vec<Kept>,
 ) -> io::Result<Ending> {
     let limits = Limits {
         variables: options.maximum_variables,
         bytes: options.maximum_bytes,
     };
-    let store = Store::new(limits)?;
+    let store = handoff::begin(kept, limits)?;
     ::log::info!(version = env!("CARGO_PKG_VERSION"), instance = store.instance(); "serving");
     let mut server = Server::new(Service::new(store), signals, listeners)?;
     for connection in connections {
@@ -144,7 +145,9 @@ fn serve(
         "Serving; at most {} variables and {} bytes",
         options.maximum_variables, options.maximum_bytes
     ));
-    server.run()
+    let ending = server.run()?;
+    handoff::end();
+    Ok(ending)
 }
 
 fn bind(address: &Address) -> io::Result<Listener> {

@@ -56,6 +56,9 @@ pub(super) const PUBLISHED: usize = 2 * LINE + 1;
 /// How often a service has begun to write this map.
 pub(super) const EPOCH: usize = 2 * LINE + 2;
 
+/// How many services have begun to take over this map, and have not come to the end.
+pub(super) const ATTEMPTS: usize = 2 * LINE + 3;
+
 /// How many entries of the redo record are to be replayed; 0 outside of a change of several keys.
 pub(super) const REDO: usize = 3 * LINE;
 

@@ -51,14 +51,14 @@ mod tests;
 
 pub(crate) use self::bytes::Bytes;
 pub(crate) use self::layout::{MAP_MAX, SIMILAR_MAX, State};
+pub(crate) use self::recovery::Found;
 pub(crate) use self::segment::Segment;
 pub(crate) use self::writer::{Entry, Map, Origin};
 #[allow(unused_imports, reason = "for programs that read, benches and fuzzers")]
 pub(crate) use self::{
     batch::Change,
     reader::{Answer, Handle, Reader},
-    recovery::{Found, Unfit},
-    segment::View,
+    recovery::Unfit,
     words::{Memory, Words},
 };
 

@@ -6,13 +6,14 @@
 //! nothing. What is damaged is dropped and reported: a map that is half there is better than none.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use super::arena::Arena;
 use super::block::{self, Draft, Head, Id};
 use super::changes::Changes;
 use super::layout::{
-    EMPTY, EPOCH, FIRST_PAGE, Granule, MAGIC, Meta, PAGE, PROBE_LINES, PUBLISHED, REVISION, ROOT,
-    STATE, State, TOMB, Table, VERSION, header,
+    ATTEMPTS, EMPTY, EPOCH, FIRST_PAGE, Granule, MAGIC, Meta, PAGE, PROBE_LINES, PUBLISHED,
+    REVISION, ROOT, STATE, State, TOMB, Table, VERSION, header,
 };
 use super::order::Order;
 use super::places::Places;
@@ -32,6 +33,27 @@ pub(crate) enum Unfit {
     Ended(State),
     /// Its header is damaged.
     Damaged,
+    /// So many who tried died of it.
+    Deadly(u64),
+}
+
+impl std::error::Error for Unfit {}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unfit::NoMap => formatter.write_str("what was kept is no map of variables"),
+            Unfit::Version(major, minor) => write!(
+                formatter,
+                "the map has layout {major}.{minor}, which this version cannot read"
+            ),
+            Unfit::Ended(_) => formatter.write_str("the map was given up"),
+            Unfit::Damaged => formatter.write_str("the map is damaged"),
+            Unfit::Deadly(attempts) => {
+                write!(formatter, "{attempts} who tried to take over the map died")
+            }
+        }
+    }
 }
 
 /// What recovery has found.
@@ -52,10 +74,19 @@ const REVISION_MAX: u64 = u64::MAX / 2;
 /// larger numbers.
 const BLOCK_MIN: usize = 8;
 
+/// How often somebody may have died in a row who took over a map. It takes a third of a second at
+/// most, and somebody may kill services for fun; but this often it is the map's fault.
+const ATTEMPTS_MAX: u64 = 16;
+
 impl<M: Memory> Map<M> {
     /// Takes over a map. `secret` is a random number.
     pub(crate) fn recover(memory: M, limits: Limits, secret: u64) -> Result<(Self, Found), Unfit> {
         let table = check_header(&memory)?;
+        let deaths = memory.load(ATTEMPTS);
+        if deaths >= ATTEMPTS_MAX {
+            return Err(Unfit::Deadly(deaths));
+        }
+        memory.store(ATTEMPTS, deaths + 1);
         memory.store(EPOCH, memory.load(EPOCH).wrapping_add(1));
         let broken_record = !batch::replay(&memory, table);
         let revision = Revision(memory.load(REVISION));
@@ -85,6 +116,7 @@ impl<M: Memory> Map<M> {
         }
         map.close_gaps();
         map.memory.publish(PUBLISHED, revision.0);
+        map.memory.store(ATTEMPTS, 0);
         map.places.settle();
         map.arena.settle(&map.memory);
         let found = Found {

@@ -11,13 +11,13 @@
 use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use rustix::fs::{
-    FallocateFlags, MemfdFlags, Mode, SealFlags, fallocate, fchmod, fcntl_add_seals, fstat,
-    ftruncate, memfd_create,
+    FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fchmod, fcntl_add_seals,
+    fcntl_get_seals, fstat, ftruncate, memfd_create, open,
 };
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use rustix::process::Pid;
@@ -28,6 +28,11 @@ use super::words::{self, Memory, Words};
 
 /// Bytes in a word.
 const WORD: usize = size_of::<u64>();
+
+/// What nobody may do with the file any more.
+const SEALS: SealFlags = SealFlags::SHRINK
+    .union(SealFlags::GROW)
+    .union(SealFlags::SEAL);
 
 /// Bytes in a page.
 const PAGE_BYTES: u64 = (PAGE * WORD) as u64;
@@ -167,12 +172,16 @@ impl Segment {
         ftruncate(&file, bytes.next_multiple_of(PAGE_BYTES))?;
         // Others who hold a descriptor for reading could open it for writing otherwise.
         fchmod(&file, Mode::RUSR)?;
-        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        fcntl_add_seals(&file, SEALS)?;
         Self::open(file)
     }
 
-    /// A memory file that another process has made.
+    /// A memory file that another process of the service has made.
     pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
+        let is_sealed = fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SEALS));
+        if !is_sealed {
+            return Err(io::Error::other("it is no sealed memory file"));
+        }
         let mapping = Mapping::new(file.as_fd(), ProtFlags::READ | ProtFlags::WRITE)?;
         let will = RefCell::default();
         Ok(Segment {
@@ -199,6 +208,12 @@ impl Segment {
     pub(crate) fn disown(&self) {
         *self.will.borrow_mut() = None;
         self.store(OWNER, 0);
+    }
+
+    /// The same file, as it may be given to readers.
+    pub(crate) fn reopen_for_reading(&self) -> io::Result<OwnedFd> {
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     fn allocate(&self, flags: FallocateFlags, pages: Range<u32>) -> io::Result<()> {

@@ -24,6 +24,24 @@ const SOCKETS_MAX: u64 = 1024;
 /// `FileDescriptorName=` a socket has the name of its unit.
 const UNNAMED: [&str; 2] = ["unknown", "globstashd.socket"];
 
+/// What was passed to this process.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// To be served.
+    pub(crate) sockets: Vec<Socket>,
+    /// Everything else, with the names that an earlier process of the service gave.
+    pub(crate) kept: Vec<Kept>,
+}
+
+/// A descriptor that the service manager has kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Its name.
+    pub(crate) name: String,
+    /// The descriptor.
+    pub(crate) descriptor: OwnedFd,
+}
+
 /// A socket to serve.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -33,9 +51,9 @@ pub(crate) enum Socket {
     Connection(OwnedFd),
 }
 
-/// The sockets that were passed to this process. To be called once, before there are threads: it
+/// The descriptors that were passed to this process. To be called once, before there are threads: it
 /// removes the variables from the environment, so that no child takes them for its own.
-pub(crate) fn passed_sockets() -> io::Result<Vec<Socket>> {
+pub(crate) fn passed() -> io::Result<Passed> {
     // What counts descriptors for us makes room for as many as it is told of.
     let count = std::env::var("LISTEN_FDS")
         .ok()
@@ -59,20 +77,18 @@ pub(crate) fn passed_sockets() -> io::Result<Vec<Socket>> {
         io::Error::other(format!("cannot take the sockets that were passed: {error}"))
     })?;
 
-    let mut sockets = Vec::new();
+    let mut passed = Passed::default();
     for (descriptor, name) in descriptors {
         // SAFETY: the descriptor was passed to this process for its own, `FileDescriptor` does not
         // close it, and each is taken once.
         let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor.into_raw_fd()) };
         if name != NAME && !UNNAMED.contains(&&*name) {
-            log::warn!(
-                "closing the descriptor '{name}' that was passed: only sockets named '{NAME}' are served"
-            );
-            continue;
+            passed.kept.push(Kept { name, descriptor });
+        } else {
+            passed.sockets.push(Socket::of(descriptor)?);
         }
-        sockets.push(Socket::of(descriptor)?);
     }
-    Ok(sockets)
+    Ok(passed)
 }
 
 impl Socket {

@@ -1,8 +1,17 @@
 //! What we tell the service manager, by the protocol of sd_notify(3). Without one, nothing.
 
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use libsystemd::daemon::{NotifyState, notify, watchdog_enabled};
+use libsystemd::daemon::{NotifyState, notify_with_fds, watchdog_enabled};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+
+/// How long the service manager may take to hear us. It may be busy starting a machine; later we go
+/// on, as it has never been seen to lose what it was sent.
+const BARRIER: Duration = Duration::from_secs(5);
 
 /// The service is up and does `what`.
 pub(crate) fn ready(what: &str) {
@@ -27,8 +36,51 @@ pub(crate) fn watchdog_interval() -> Option<Duration> {
         .map(|timeout| timeout / 2)
 }
 
+/// The service manager is to keep a descriptor, also if this process dies, and to pass it to the next
+/// one under this name.
+pub(crate) fn keep(descriptor: BorrowedFd<'_>, name: &str) {
+    // A memory file cannot hang up.
+    let states = [
+        NotifyState::Fdstore,
+        NotifyState::Fdname(name.to_owned()),
+        NotifyState::FdpollDisable,
+    ];
+    tell_with(&states, &[descriptor.as_raw_fd()]);
+}
+
+/// The service manager is not to keep the descriptors of this name any longer.
+pub(crate) fn forget(name: &str) {
+    tell(&[
+        NotifyState::FdstoreRemove,
+        NotifyState::Fdname(name.to_owned()),
+    ]);
+}
+
+/// Waits until the service manager has heard all that it was told, as sd_notify_barrier(3) does. At
+/// once if there is none.
+pub(crate) fn wait_until_told() -> io::Result<()> {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return Ok(());
+    }
+    let (ours, theirs) = UnixStream::pair()?;
+    let barrier = NotifyState::Other("BARRIER=1".to_owned());
+    tell_with(&[barrier], &[theirs.as_raw_fd()]);
+    drop(theirs);
+    let timeout = Timespec::try_from(BARRIER).expect("some seconds fit");
+    let mut end = [PollFd::new(&ours, PollFlags::empty())];
+    // It hangs up when the manager closes its copy.
+    match retry_on_intr(|| poll(&mut end, Some(&timeout)))? {
+        0 => Err(io::ErrorKind::TimedOut.into()),
+        _ => Ok(()),
+    }
+}
+
 fn tell(states: &[NotifyState]) {
-    if let Err(error) = notify(false, states) {
+    tell_with(states, &[]);
+}
+
+fn tell_with(states: &[NotifyState], descriptors: &[RawFd]) {
+    if let Err(error) = notify_with_fds(false, states, descriptors) {
         log::warn!("cannot tell the service manager: {error}");
     }
 }

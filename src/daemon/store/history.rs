@@ -156,6 +156,14 @@ fn first_after(position: &Position) -> Bound<(Revision, Key)> {
 }
 
 impl History {
+    /// A history in which everything that was deleted up to a revision is not known any more.
+    pub(super) fn forgetting(revision: Revision) -> Self {
+        History {
+            forgotten: revision,
+            ..History::default()
+        }
+    }
+
     /// The newest revision at which something was deleted that is not known any more.
     pub(super) fn forgotten(&self) -> Revision {
         self.forgotten

@@ -18,6 +18,7 @@ mod walkers;
 use std::borrow::Cow;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -31,6 +32,7 @@ use self::pattern::{KeyRange, Patterns};
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk, text};
 pub(crate) use self::walkers::Walker;
+pub(crate) use crate::map::Found as Recovered;
 use crate::map::{
     Bytes, Entry, Full, Limits, MAP_MAX, Map, Origin, Revision, Segment, Stamp, State,
 };
@@ -127,12 +129,33 @@ impl Store {
             io::Error::new(error.kind(), format!("cannot make a memory file: {error}"))
         })?;
         let map = Map::create(memory, limits, origin, secret);
-        Ok(Store {
-            map: map.map_err(|_| io::Error::other("no memory for the variables"))?,
-            history: History::default(),
+        let map = map.map_err(|_| io::Error::other("no memory for the variables"))?;
+        Ok(Self::with(map, History::default()))
+    }
+
+    /// Takes over the store of a service that is gone. What it knew of deletions is lost.
+    pub(crate) fn take_over(file: OwnedFd, limits: Limits) -> io::Result<(Self, Recovered)> {
+        let memory = Segment::open(file)?;
+        memory.own()?;
+        let secret = u64::from_ne_bytes(random()?);
+        let (map, recovered) = Map::recover(memory, limits, secret)
+            .map_err(|unfit| io::Error::new(io::ErrorKind::InvalidData, unfit))?;
+        let history = History::forgetting(map.revision());
+        Ok((Self::with(map, history), recovered))
+    }
+
+    fn with(map: Map, history: History) -> Self {
+        Store {
+            instance: format!("{:032x}", map.origin().instance),
+            map,
+            history,
             journal: Journal::default(),
-            instance: format!("{:032x}", origin.instance),
-        })
+        }
+    }
+
+    /// The memory that the variables stand in.
+    pub(crate) fn memory(&self) -> &Segment {
+        self.map.memory()
     }
 
     /// What tells this store from one before or after it: 32 hexadecimal digits.
