@@ -888,6 +888,28 @@ fn a_watch_gives_up_on_a_service_that_answers_and_hangs_up() {
     fake.end();
 }
 
+/// A service that was killed again and again, five seconds long, ended a watch although it went on
+/// each time.
+#[test]
+fn a_watch_does_not_give_up_on_a_service_that_gets_on() {
+    /// More than there can be in five seconds if pauses grow.
+    const ATTEMPTS: u64 = 200;
+
+    let fake = Fake::new(|listener| {
+        for revision in 1..=ATTEMPTS {
+            let event = json!({"change": "set", "key": "k", "value": "v", "revision": revision});
+            accept(&listener).hears_anything().tells(json!({
+                "events": [event], "revision": revision, "instance": "one", "upToDate": true
+            }));
+        }
+    });
+    let mut watch = fake.client().watch(Patterns::all()).unwrap();
+    for _ in 0..ATTEMPTS {
+        let event = watch.next().unwrap();
+        assert!(event.is_ok(), "{event:?}");
+    }
+}
+
 #[test]
 fn a_wait_that_is_refused_for_lack_of_room_asks_again() {
     let fake = Fake::new(|listener| {

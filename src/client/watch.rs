@@ -56,6 +56,8 @@ pub struct Watch {
     served_since: Option<Instant>,
     /// The last time that it was away, if it has not served for long since.
     outage: Option<Outage>,
+    /// Up to where it had seen everything when it was last lost.
+    lost_at: Option<Option<Revision>>,
     state: State,
     has_failed: bool,
 }
@@ -142,6 +144,7 @@ impl Watch {
             connection,
             served_since: None,
             outage: None,
+            lost_at: None,
             state,
             has_failed: false,
         };
@@ -285,7 +288,11 @@ impl Watch {
         let request = message::request("Watch", &self.args, Replies::Many);
         let served = self.served_since.take();
         let served = served.map_or(Duration::ZERO, |since| since.elapsed());
-        let mut outage = Outage::of_lost(served, self.outage.take());
+        // A service that often goes, but gets on in between, is no reason to give up.
+        let has_moved = self.lost_at.is_some_and(|lost| self.state.cursor != lost);
+        self.lost_at = Some(self.state.cursor);
+        let before = self.outage.take().filter(|_| !has_moved);
+        let mut outage = Outage::of_lost(served, before);
         loop {
             self.connection = self.route.reopen(&mut outage)?;
             let expected = Expect::Answer(self.route.options.timeout);
