@@ -64,6 +64,11 @@ fn a_service_that_crashes_is_back_for_the_next_call() {
 }
 
 #[test]
+fn a_reload_puts_in_another_program_and_loses_nothing() {
+    play("reload");
+}
+
+#[test]
 fn users_share_variables_unless_they_keep_them() {
     play("users");
 }

@@ -6,12 +6,15 @@
 //! a crash loop: an empty service is better than none, and an administrator can look at what it was.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::fstat;
+
+use super::server::Listener;
 use super::store::{Recovered, Store};
 use crate::map::Limits;
-use crate::sys::activation::Kept;
-use crate::sys::manager;
+use crate::sys::activation::{Kept, NAME};
+use crate::sys::{manager, succession};
 
 /// What the manager calls the map.
 const MAP: &str = "map";
@@ -24,39 +27,88 @@ const DAMAGED: &str = "damaged";
 /// this returns the manager has its descriptors, so that from the first answer on a crash loses
 /// nothing.
 pub(crate) fn begin(kept: Vec<Kept>, limits: Limits) -> io::Result<Store> {
-    let mut store = None;
+    let (mut maps, mut views) = (Vec::new(), Vec::new());
     for Kept { name, descriptor } in kept {
         match &*name {
-            MAP if store.is_none() => store = take_over(descriptor, limits)?,
-            MAP | VIEW => {}
-            DAMAGED => continue, // It stays with the manager.
-            name => log::warn!("forgetting the descriptor '{name}': nobody knows what it is for"),
+            MAP => maps.push(descriptor),
+            VIEW => views.push(descriptor),
+            DAMAGED => {} // It stays with the manager.
+            name => {
+                log::warn!("forgetting the descriptor '{name}': nobody knows what it is for");
+                manager::forget(name);
+            }
         }
-        manager::forget(&name);
     }
-    let store = match store {
-        Some(store) => store,
-        None => Store::new(limits)?,
-    };
-    keep(&store);
-    Ok(store)
+    let is_single = maps.len() == 1;
+    let mut store = None;
+    for map in maps {
+        if store.is_none() {
+            store = take_over(map, limits)?;
+        }
+    }
+    match store {
+        // The manager has it already: to take it away for a moment would be to risk it.
+        Some(store) if is_single => {
+            let is_view = |view: &OwnedFd| is_same_file(view, store.memory());
+            if !(views.len() == 1 && views.iter().all(is_view)) {
+                keep_view(&store);
+            }
+            Ok(store)
+        }
+        store => {
+            let store = store.map_or_else(|| Store::new(limits), Ok)?;
+            manager::forget(MAP);
+            manager::keep(store.memory().as_fd(), MAP);
+            keep_view(&store);
+            Ok(store)
+        }
+    }
+    .inspect(|_| {
+        if let Err(error) = manager::wait_until_told() {
+            log::warn!("a crash may lose the variables: the service manager is silent: {error}");
+        }
+    })
+}
+
+fn keep_view(store: &Store) {
+    manager::forget(VIEW);
+    match store.memory().reopen_for_reading() {
+        Ok(view) => manager::keep(view.as_fd(), VIEW),
+        Err(error) => log::warn!("the map cannot be kept for readers: {error}"),
+    }
+}
+
+fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
+    let identity = |file: BorrowedFd<'_>| fstat(file).map(|status| (status.st_dev, status.st_ino));
+    identity(one.as_fd()).is_ok_and(|one| Ok(one) == identity(other.as_fd()))
+}
+
+/// Lets the program that this process was started as, which may be a newer one by now, take its place
+/// and go on with listeners and map. Returns only if that fails; then this one goes on.
+pub(crate) fn succeed(listeners: &[Listener], store: &Store) {
+    log::info!("another program takes over");
+    let memory = store.memory();
+    // The kernel would take our going for a death.
+    memory.disown();
+    let mut descriptors: Vec<_> = listeners
+        .iter()
+        .map(|listener| (listener.as_fd(), NAME))
+        .collect();
+    descriptors.push((memory.as_fd(), MAP));
+    // The successor takes it for the manager's: it shall not give it another one.
+    let view = memory.reopen_for_reading();
+    descriptors.extend(view.iter().map(|view| (view.as_fd(), VIEW)));
+    let error = succession::succeed(&descriptors, &manager::watchdog_environment());
+    log::error!("going on, as no other program could take over: {error}");
+    if let Err(error) = memory.own() {
+        log::warn!("readers will not see when this service dies: {error}");
+    }
 }
 
 /// Nothing is to be left for the next process.
 pub(crate) fn end() {
     manager::forget(MAP);
     manager::forget(VIEW);
-}
-
-fn keep(store: &Store) {
-    manager::keep(store.memory().as_fd(), MAP);
-    match store.memory().reopen_for_reading() {
-        Ok(view) => manager::keep(view.as_fd(), VIEW),
-        Err(error) => log::warn!("the map cannot be kept for readers: {error}"),
-    }
-    if let Err(error) = manager::wait_until_told() {
-        log::warn!("a crash may lose the variables: the service manager is silent: {error}");
-    }
 }
 
 /// Takes over a map; `None` if that cannot be done, and it was set aside.

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use rustix::net::getsockname;
 
 use self::options::Options;
 use self::server::{Ending, Listener, Server};
@@ -24,6 +25,7 @@ use crate::sys::manager;
 use crate::sys::signals::Signals;
 
 mod accounts;
+mod check;
 mod connection;
 mod contract;
 mod entry;
@@ -65,7 +67,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn main() -> ExitCode {
     let options = Options::parse();
     self::log::begin();
-    match run(&options) {
+    let result = match options.check {
+        true => check::check(),
+        false => run(&options),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ::log::error!("{error}");
@@ -98,10 +104,10 @@ fn run(options: &Options) -> io::Result<()> {
                 asked.display()
             ))
         })?;
-        listeners.push(bind(&address)?);
+        listen(&address, &mut listeners)?;
     }
     if let Some(address) = &options.address {
-        listeners.push(bind(address)?);
+        listen(address, &mut listeners)?;
     }
     if listeners.is_empty() && connections.is_empty() {
         return Err(io::Error::other(
@@ -117,7 +123,7 @@ fn run(options: &Options) -> io::Result<()> {
     let ending = serve(options, signals, listeners, connections, kept)?;
     if let Some(stdio) = stdio {
         stdio.finish(match ending {
-            Ending::Asked => LAST_WORDS,
+            Ending::Asked | Ending::Succession => LAST_WORDS,
             Ending::Unneeded => PATIENCE,
         });
     }
@@ -145,9 +151,30 @@ fn serve(
         "Serving; at most {} variables and {} bytes",
         options.maximum_variables, options.maximum_bytes
     ));
-    let ending = server.run()?;
+    let ending = loop {
+        match server.run()? {
+            // It returns only if there is no successor.
+            Ending::Succession => handoff::succeed(server.listeners(), server.service().store()),
+            ending => break ending,
+        }
+    };
     handoff::end();
     Ok(ending)
+}
+
+/// Listens at an address, unless one of the sockets that were passed does.
+fn listen(address: &Address, listeners: &mut Vec<Listener>) -> io::Result<()> {
+    let is_there =
+        |listener: &Listener| getsockname(listener) == Ok(address.to_socket_address().into());
+    match listeners.iter().position(is_there) {
+        Some(there) => {
+            if let Listener::Passed(socket) = listeners.swap_remove(there) {
+                listeners.push(Listener::Bound(Bound::inherited(socket, address)?));
+            }
+        }
+        None => listeners.push(bind(address)?),
+    }
+    Ok(())
 }
 
 fn bind(address: &Address) -> io::Result<Listener> {

@@ -13,13 +13,19 @@ use crate::sys::address::{Address, InvalidAddress};
 Sockets passed by a service manager ($LISTEN_FDS) are served, and so is the address in \
 $SYSTEMD_VARLINK_LISTEN, where '-' is standard input and output.
 
-SIGTERM ends the service: it answers what it was asked, and forgets all variables.
+SIGTERM ends the service: it answers what it was asked, and forgets all variables. After SIGHUP \
+the program that is installed now takes its place and keeps the variables.
 
 Exit status: 0 asked to end, 1 something failed, 2 wrong usage")]
 pub(crate) struct Options {
     /// Listen here too: unix:/path, /path, or unix:@name
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub(crate) address: Option<Address>,
+
+    /// Only find out whether this program could take the place of the service with the process ID
+    /// $MAINPID; nothing is changed
+    #[arg(long)]
+    pub(crate) check: bool,
 
     /// Most bytes that keys and values together may take
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]

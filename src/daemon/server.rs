@@ -72,6 +72,8 @@ enum Due {
 pub(crate) enum Ending {
     /// A signal asked it to end.
     Asked,
+    /// A signal asked for another program to take its place.
+    Succession,
     /// Nobody is connected, and nobody can connect.
     Unneeded,
 }
@@ -100,9 +102,10 @@ pub(crate) struct Server<S: Serve> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Serving,
-    /// What was read is answered, nothing more is read.
-    Stopping,
-    Over,
+    /// What was read is answered, nothing more is read; then the server ends like this.
+    Stopping(Ending),
+    /// It ends like this, whoever is still there.
+    Over(Ending),
 }
 
 impl<S: Serve> Server<S> {
@@ -167,7 +170,10 @@ impl<S: Serve> Server<S> {
     }
 
     /// Serves until a signal ends it, or, without listeners, until the last connection is closed.
-    pub(crate) fn run(mut self) -> io::Result<Ending> {
+    /// After [`Ending::Succession`] it can be called again.
+    pub(crate) fn run(&mut self) -> io::Result<Ending> {
+        self.state = State::Serving;
+        self.ask_listeners(EventFlags::IN)?;
         let mut ready = Vec::new();
         while !self.is_over() {
             ready.clear();
@@ -182,16 +188,32 @@ impl<S: Serve> Server<S> {
                 self.service.tidy();
             }
         }
-        self.service.end();
-        Ok(match self.state {
+        let ending = match self.state {
             State::Serving => Ending::Unneeded,
-            State::Stopping | State::Over => Ending::Asked,
-        })
+            State::Stopping(ending) | State::Over(ending) => ending,
+        };
+        if ending != Ending::Succession {
+            self.service.end();
+        }
+        Ok(ending)
+    }
+
+    /// The service.
+    pub(crate) fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The sockets that connections are accepted from.
+    pub(crate) fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     fn is_over(&self) -> bool {
-        let needs_connections = self.state == State::Stopping || self.listeners.is_empty();
-        self.state == State::Over || needs_connections && self.connections.is_empty()
+        match self.state {
+            State::Serving => self.listeners.is_empty() && self.connections.is_empty(),
+            State::Stopping(_) => self.connections.is_empty(),
+            State::Over(_) => true,
+        }
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -206,9 +228,10 @@ impl<S: Serve> Server<S> {
     fn serve(&mut self, name: u64, flags: EventFlags) -> io::Result<()> {
         match name {
             SIGNALS => self.heed_signals(),
-            name if name > LISTENERS - self.listeners.len() as u64 => {
-                self.accept((LISTENERS - name) as usize)
-            }
+            name if name > LISTENERS - self.listeners.len() as u64 => match self.state {
+                State::Serving => self.accept((LISTENERS - name) as usize),
+                _ => Ok(()), // Who calls now is the successor's.
+            },
             name => {
                 self.serve_connection(Token::from_u64(name), flags);
                 Ok(())
@@ -461,7 +484,11 @@ impl<S: Serve> Server<S> {
                     self.deadlines
                         .add(now + self.watchdog.unwrap_or(Duration::MAX), Due::Alive);
                 }
-                Due::GraceOver => self.state = State::Over,
+                Due::GraceOver => {
+                    if let State::Stopping(ending) = self.state {
+                        self.state = State::Over(ending);
+                    }
+                }
             }
         }
     }
@@ -487,22 +514,37 @@ impl<S: Serve> Server<S> {
     fn heed_signals(&mut self) -> io::Result<()> {
         while let Some(signal) = self.signals.next() {
             match signal {
-                Signal::Stop if self.state == State::Serving => self.stop()?,
-                Signal::Stop => {}
-                Signal::Reload => log::info!("there is no configuration to reload"),
+                Signal::Stop => self.end()?,
+                Signal::Reload if self.listeners.is_empty() => {
+                    log::info!("nobody can call a successor: going on");
+                }
+                Signal::Reload if self.state == State::Serving => self.stop(Ending::Succession)?,
+                Signal::Reload => {}
             }
         }
         Ok(())
     }
 
+    /// A signal has asked for the end.
+    fn end(&mut self) -> io::Result<()> {
+        let ending = Ending::Asked;
+        match &mut self.state {
+            State::Serving => {
+                manager::stopping("answering the last calls");
+                self.stop(ending)?;
+            }
+            State::Stopping(before) | State::Over(before) => *before = ending,
+        }
+        self.listeners.clear();
+        Ok(())
+    }
+
     /// Nothing more is accepted; who has called already is answered; then it is over.
-    fn stop(&mut self) -> io::Result<()> {
-        manager::stopping("answering the last calls");
-        self.state = State::Stopping;
+    fn stop(&mut self, ending: Ending) -> io::Result<()> {
+        self.state = State::Stopping(ending);
         // Closing is not enough: whoever passed us a listener may keep it open, and the poller
         // would go on to tell of it.
         self.ask_listeners(EventFlags::empty())?;
-        self.listeners.clear();
         self.deadlines.add(Instant::now() + GRACE, Due::GraceOver);
         // What a peer sends from here on fails, so that it knows that nothing was done; what it has
         // sent before can still be read.

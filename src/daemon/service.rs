@@ -81,6 +81,11 @@ impl Service {
             errors: 0,
         }
     }
+
+    /// Its variables.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
 }
 
 impl Serve for Service {

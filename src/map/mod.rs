@@ -51,8 +51,8 @@ mod tests;
 
 pub(crate) use self::bytes::Bytes;
 pub(crate) use self::layout::{MAP_MAX, SIMILAR_MAX, State};
-pub(crate) use self::recovery::Found;
-pub(crate) use self::segment::Segment;
+pub(crate) use self::recovery::{Found, check};
+pub(crate) use self::segment::{Segment, View};
 pub(crate) use self::writer::{Entry, Map, Origin};
 #[allow(unused_imports, reason = "for programs that read, benches and fuzzers")]
 pub(crate) use self::{

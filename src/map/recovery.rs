@@ -18,7 +18,7 @@ use super::layout::{
 use super::order::Order;
 use super::places::Places;
 use super::upkeep::Upkeep;
-use super::words::Memory;
+use super::words::{Memory, Words};
 use super::writer::{Map, Move};
 use super::{Limits, Revision, batch, table};
 
@@ -311,8 +311,13 @@ impl<M: Memory> Map<M> {
     }
 }
 
+/// Whether a map could be taken over, as far as that can be seen without changing it.
+pub(crate) fn check(words: &impl Words) -> Result<(), Unfit> {
+    check_header(words).map(drop)
+}
+
 /// Checks what every map begins with, and returns where its table is.
-fn check_header(memory: &impl Memory) -> Result<Table, Unfit> {
+fn check_header(memory: &impl Words) -> Result<Table, Unfit> {
     if memory.load(header::MAGIC) != MAGIC {
         return Err(Unfit::NoMap);
     }

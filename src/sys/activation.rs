@@ -13,9 +13,11 @@ use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use libsystemd::activation::{FileDescriptor, receive_descriptors, receive_descriptors_with_names};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
+use super::succession;
+
 /// The name of sockets that speak varlink: `FileDescriptorName=` of our socket unit, and what
 /// sd-varlink's own clients call them.
-const NAME: &str = "varlink";
+pub(crate) const NAME: &str = "varlink";
 
 /// Most sockets that are passed: as many as a process can have descriptors, by default.
 const SOCKETS_MAX: u64 = 1024;
@@ -77,11 +79,14 @@ pub(crate) fn passed() -> io::Result<Passed> {
         io::Error::other(format!("cannot take the sockets that were passed: {error}"))
     })?;
 
-    let mut passed = Passed::default();
-    for (descriptor, name) in descriptors {
+    let descriptors = descriptors.into_iter().map(|(descriptor, name)| {
         // SAFETY: the descriptor was passed to this process for its own, `FileDescriptor` does not
         // close it, and each is taken once.
         let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor.into_raw_fd()) };
+        (descriptor, name)
+    });
+    let mut passed = Passed::default();
+    for (descriptor, name) in descriptors.chain(succession::inherited()) {
         if name != NAME && !UNNAMED.contains(&&*name) {
             passed.kept.push(Kept { name, descriptor });
         } else {

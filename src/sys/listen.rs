@@ -57,6 +57,17 @@ impl Bound {
     }
 }
 
+impl Bound {
+    /// The socket at `address` that this service made before another program took its place.
+    pub(crate) fn inherited(socket: OwnedFd, address: &Address) -> io::Result<Self> {
+        let file = address.path().map(OwnFile::at).transpose()?;
+        Ok(Bound {
+            socket,
+            _file: file,
+        })
+    }
+}
+
 /// Locks the folder of `path`: no lock file is left behind.
 fn lock_folder(path: &Path) -> io::Result<OwnedFd> {
     /// How often, and how long after one another, we try. Anybody who may read the folder may lock

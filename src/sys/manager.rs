@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use libsystemd::daemon::{NotifyState, notify_with_fds, watchdog_enabled};
@@ -31,9 +32,13 @@ pub(crate) fn alive() {
 /// How often the service manager wants to hear that we are alive, if at all: half the time after
 /// which it would kill us, as sd_watchdog_enabled(3) advises.
 pub(crate) fn watchdog_interval() -> Option<Duration> {
-    watchdog_enabled(true)
-        .filter(|timeout| !timeout.is_zero())
-        .map(|timeout| timeout / 2)
+    static INTERVAL: OnceLock<Option<Duration>> = OnceLock::new();
+
+    *INTERVAL.get_or_init(|| {
+        watchdog_enabled(true)
+            .filter(|timeout| !timeout.is_zero())
+            .map(|timeout| timeout / 2)
+    })
 }
 
 /// The service manager is to keep a descriptor, also if this process dies, and to pass it to the next
@@ -72,6 +77,18 @@ pub(crate) fn wait_until_told() -> io::Result<()> {
     match retry_on_intr(|| poll(&mut end, Some(&timeout)))? {
         0 => Err(io::ErrorKind::TimedOut.into()),
         _ => Ok(()),
+    }
+}
+
+/// The variables of the environment that say how often we shall tell that we are alive; reading them
+/// takes them away.
+pub(crate) fn watchdog_environment() -> Vec<(&'static str, String)> {
+    match watchdog_interval() {
+        None => Vec::new(),
+        Some(half) => vec![
+            ("WATCHDOG_USEC", (2 * half).as_micros().to_string()),
+            ("WATCHDOG_PID", std::process::id().to_string()),
+        ],
     }
 }
 

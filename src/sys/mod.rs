@@ -12,3 +12,5 @@ pub(crate) mod manager;
 pub(crate) mod peer;
 #[cfg(feature = "service")]
 pub(crate) mod signals;
+#[cfg(feature = "service")]
+pub(crate) mod succession;

@@ -64,7 +64,8 @@ impl Daemon {
         self.expect_ready();
     }
 
-    fn expect_ready(&self) {
+    /// Waits until it says that it is ready.
+    pub fn expect_ready(&self) {
         // One that it takes the place of may have had last words.
         while !self.hear().lines().any(|line| line == "READY=1") {}
     }

@@ -59,17 +59,42 @@ fn who_takes_no_answers_does_not_keep_it_from_ending() {
 }
 
 #[test]
-fn an_interrupt_ends_it_and_a_hangup_does_not() {
+fn an_interrupt_ends_it() {
     let mut daemon = Daemon::start();
     let mut peer = daemon.connect();
-    daemon.signal(Signal::HUP);
-    eventually("it has taken the signal", || {
-        daemon.log().contains("reload")
-    });
     peer.ask("io.globstash.GetStatus", json!({}));
     daemon.signal(Signal::INT);
     peer.expect_closed();
     assert_eq!(daemon.wait().code(), Some(0));
+}
+
+#[test]
+fn after_a_hangup_the_program_goes_on_as_a_new_one_with_all_variables() {
+    let mut daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    peer.ask("io.globstash.Set", json!({"key": "a", "value": "b"}));
+    let before = peer.ask("io.globstash.GetStatus", json!({}));
+    for _ in 0..3 {
+        daemon.signal(Signal::HUP);
+        peer.expect_closed();
+        daemon.expect_ready();
+        peer = daemon.connect();
+        let value = peer.ask("io.globstash.Get", json!({"key": "a"}));
+        assert_eq!(
+            (&value["value"], &value["revision"]),
+            (&json!("b"), &json!(1))
+        );
+        let after = peer.ask("io.globstash.GetStatus", json!({}));
+        let same = |field: &str| assert_eq!(before[field], after[field], "{field}");
+        ["instance", "startedUSec", "variables", "bytes", "revision"].map(same);
+        assert_eq!(after["calls"], 1, "it is another one");
+    }
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(
+        !daemon.socket().exists(),
+        "the last one takes its address away"
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ mod walkers;
 use std::borrow::Cow;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -34,7 +34,7 @@ pub(crate) use self::walk::{Budget, Collection, Progress, Walk, text};
 pub(crate) use self::walkers::Walker;
 pub(crate) use crate::map::Found as Recovered;
 use crate::map::{
-    Bytes, Entry, Full, Limits, MAP_MAX, Map, Origin, Revision, Segment, Stamp, State,
+    self, Bytes, Entry, Full, Limits, MAP_MAX, Map, Origin, Revision, Segment, Stamp, State, View,
 };
 use crate::wire::text::{Flaw, flaw, is_text};
 
@@ -142,6 +142,21 @@ impl Store {
             .map_err(|unfit| io::Error::new(io::ErrorKind::InvalidData, unfit))?;
         let history = History::forgetting(map.revision());
         Ok((Self::with(map, history), recovered))
+    }
+
+    /// Whether the system lets us make a map.
+    pub(crate) fn check_system() -> io::Result<()> {
+        let limits = Limits {
+            variables: 1,
+            bytes: 1,
+        };
+        Self::new(limits).map(drop)
+    }
+
+    /// Whether a map could be taken over; looks, and changes nothing.
+    pub(crate) fn check_map(file: &impl AsFd) -> io::Result<()> {
+        let view = View::open(file.as_fd())?;
+        map::check(&view).map_err(|unfit| io::Error::new(io::ErrorKind::InvalidData, unfit))
     }
 
     fn with(map: Map, history: History) -> Self {
