@@ -212,17 +212,17 @@ impl Draft {
         }
     }
 
-    /// Whether a block is as it was written. It must lie within the memory.
-    pub(super) fn is_whole(&mut self, words: &impl Words, block: Granule) -> bool {
-        let len = Head::read(words, block).words() * 8;
-        self.bytes.resize(len, 0);
-        words.copy(block.word(), &mut self.bytes);
-        let (content, sum) = self.bytes.split_at(len - 4);
-        let is_whole = sum == check(content).to_le_bytes();
+    /// The key of a block, if it is as it was written. It must lie within the memory.
+    pub(super) fn whole(&mut self, words: &impl Words, block: Granule) -> Option<&[u8]> {
         if self.bytes.capacity() > DRAFT_KEEPS {
             self.bytes = Vec::new();
         }
-        is_whole
+        let head = Head::read(words, block);
+        self.bytes.resize(head.words() * 8, 0);
+        words.copy(block.word(), &mut self.bytes);
+        let (content, sum) = self.bytes.split_last_chunk()?;
+        let is_whole = *sum == check(content).to_le_bytes();
+        is_whole.then(|| &content[HEAD * 8..][..head.key_len])
     }
 }
 

@@ -78,6 +78,16 @@ const BLOCK_MIN: usize = 8;
 /// most, and somebody may kill services for fun; but this often it is the map's fault.
 const ATTEMPTS_MAX: u64 = 16;
 
+/// A variable that is put in order.
+#[derive(Clone, Copy)]
+struct Sorted {
+    /// The beginning of its key, behind what all keys begin with.
+    prefix: u128,
+    revision: Revision,
+    id: Id,
+    block: Granule,
+}
+
 impl<M: Memory> Map<M> {
     /// Takes over a map. `secret` is a random number.
     pub(crate) fn recover(memory: M, limits: Limits, secret: u64) -> Result<(Self, Found), Unfit> {
@@ -129,33 +139,38 @@ impl<M: Memory> Map<M> {
 
     /// Looks at every block that the table leads to. Returns the slots of those that are damaged.
     fn adopt_blocks(&mut self) -> Vec<usize> {
-        let mut slots = Vec::new();
+        let mut occupied = Vec::new();
         for slot in (0..self.table.lines()).flat_map(|line| table::slots(self.table, line)) {
             let word = self.memory.load(slot);
             self.occupied += u64::from(word != EMPTY);
             if word != EMPTY && word != TOMB {
-                slots.push((Meta::from_word(word).block, slot));
+                // The block is in the lower half, by which they shall be sorted.
+                occupied.push((word.rotate_left(32), slot));
             }
         }
-        slots.sort_unstable();
-        slots
+        occupied.sort_unstable_by_key(|(word, _)| *word);
+        occupied
             .into_iter()
-            .filter_map(|(block, slot)| self.adopt(block, slot))
+            .filter_map(|(word, slot)| self.adopt(Meta::from_word(word.rotate_left(32)), slot))
             .collect()
     }
 
     /// Takes over a block. Returns the slot that is to become free: its own if it is damaged, and
     /// that of another if both are of the same variable.
-    fn adopt(&mut self, block: Granule, slot: usize) -> Option<usize> {
+    fn adopt(&mut self, Meta { hash, block }: Meta, slot: usize) -> Option<usize> {
         let head = Head::read(&self.memory, block);
         if block.page() < FIRST_PAGE || !head.fits(block, self.memory.len()) {
             return Some(slot);
         }
         let revision = block::revision(&self.memory, block);
-        let is_whole = revision <= self.revision
-            && self.draft.is_whole(&self.memory, block)
-            && self.is_at_home(block, slot);
-        if !is_whole || !self.arena.adopt(block, head.granules()) {
+        let Some(key) = self.draft.whole(&self.memory, block) else {
+            return Some(slot);
+        };
+        let home = self.table.home(hash);
+        let is_at_home = table::hash(key, self.seed) == hash
+            && (home..home + PROBE_LINES).contains(&self.table.line_of(slot));
+        let is_right = is_at_home && revision <= self.revision;
+        if !is_right || !self.arena.adopt(block, head.granules()) {
             return Some(slot);
         }
         let id = block::id(&self.memory, block);
@@ -182,14 +197,6 @@ impl<M: Memory> Map<M> {
         self.places.remove(id);
         self.give(block);
         table::locate(&self.memory, self.table, Meta { hash, block })
-    }
-
-    /// Whether a slot is one where the key of its block is looked for.
-    fn is_at_home(&self, block: Granule, slot: usize) -> bool {
-        let hash = table::hash(&self.entry(block).key(), self.seed);
-        let home = self.table.home(hash);
-        Meta::from_word(self.memory.load(slot)).hash == hash
-            && (home..home + PROBE_LINES).contains(&self.table.line_of(slot))
     }
 
     /// Makes a slot free whose block is damaged.
@@ -233,21 +240,27 @@ impl<M: Memory> Map<M> {
     /// Puts the variables in their orders. Returns the slots of those whose key is there twice.
     fn sort(&mut self) -> Vec<usize> {
         let skip = self.common_words();
-        let mut sorted: Vec<(u128, Id, Granule)> = self
+        // All that is needed, so that what follows does not go back to the blocks in this order,
+        // which is not that of memory.
+        let mut sorted: Vec<Sorted> = self
             .places
             .iter()
-            .map(|(id, block)| (self.prefix(block, skip), id, block))
+            .map(|(id, block)| Sorted {
+                prefix: self.prefix(block, skip),
+                revision: block::revision(&self.memory, block),
+                id,
+                block,
+            })
             .collect();
-        sorted.sort_unstable_by(|(a, _, left), (b, _, right)| {
-            a.cmp(b).then_with(|| self.compare_keys(*left, *right))
+        sorted.sort_unstable_by(|a, b| {
+            let order = a.prefix.cmp(&b.prefix);
+            order.then_with(|| self.compare_keys(a.block, b.block))
         });
         let doubles = self.take_doubles(&mut sorted);
-        let ids: Vec<Id> = sorted.iter().map(|(_, id, _)| *id).collect();
+        let ids: Vec<Id> = sorted.iter().map(|variable| variable.id).collect();
         self.order = Order::from_sorted(&ids, &self.keys());
-        let mut changes: Vec<_> = sorted
-            .iter()
-            .map(|(_, id, block)| (block::revision(&self.memory, *block), *id))
-            .collect();
+        let change = |variable: &Sorted| (variable.revision, variable.id);
+        let mut changes: Vec<_> = sorted.iter().map(change).collect();
         changes.sort_by_key(|(revision, _)| *revision); // Stable: within one, keys stay in order.
         for (revision, id) in changes {
             self.changes.push(revision, id);
@@ -257,16 +270,16 @@ impl<M: Memory> Map<M> {
 
     /// Of variables with the same key, keeps the one that was changed last. Returns the slots of
     /// the others.
-    fn take_doubles(&mut self, sorted: &mut Vec<(u128, Id, Granule)>) -> Vec<usize> {
+    fn take_doubles(&mut self, sorted: &mut Vec<Sorted>) -> Vec<usize> {
         let mut gone = Vec::new();
-        let memory = &self.memory;
         sorted.dedup_by(|later, earlier| {
-            let is_double = later.0 == earlier.0 && self.compare_keys(later.2, earlier.2).is_eq();
+            let is_double = later.prefix == earlier.prefix
+                && self.compare_keys(later.block, earlier.block).is_eq();
             if is_double {
-                if block::revision(memory, later.2) > block::revision(memory, earlier.2) {
+                if later.revision > earlier.revision {
                     std::mem::swap(later, earlier);
                 }
-                gone.push((later.1, later.2));
+                gone.push((later.id, later.block));
             }
             is_double
         });
