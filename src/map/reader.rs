@@ -7,7 +7,7 @@
 //! never torn".
 
 use super::Revision;
-use super::block::{self, Head, KEY_MAX};
+use super::block::{self, Head};
 use super::layout::{EMPTY, GENERATION, Meta, OWNER, ROOT, STATE, State, TOMB, Table, stamp_of};
 use super::protection::{Protection, kept};
 use super::table;
@@ -135,10 +135,17 @@ impl<W: Words> Reader<W> {
 
     #[inline(always)]
     fn find(&self, key: &[u8], value: &mut Vec<u8>) -> (Answer, Option<Found>) {
-        if !(1..=KEY_MAX).contains(&key.len()) {
-            return (Answer::Absent, None);
+        match self.attempt(key, value) {
+            Attempt::Found(found) => (Answer::Found(found.revision), Some(found)),
+            Attempt::Absent => (Answer::Absent, None),
+            Attempt::Ended => (self.ended(), None),
+            Attempt::Torn => self.find_again(key, value),
         }
-        for _ in 0..ATTEMPTS {
+    }
+
+    #[cold]
+    fn find_again(&self, key: &[u8], value: &mut Vec<u8>) -> (Answer, Option<Found>) {
+        for _ in 1..ATTEMPTS {
             match self.attempt(key, value) {
                 Attempt::Found(found) => return (Answer::Found(found.revision), Some(found)),
                 Attempt::Absent => return (Answer::Absent, None),
@@ -266,6 +273,7 @@ impl<W: Words> Reader<W> {
         }
     }
 
+    #[cold]
     fn ended(&self) -> Answer {
         match State::from_word(self.words.load(STATE)) {
             Some(State::Live) | None => Answer::Busy,

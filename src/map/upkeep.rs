@@ -21,8 +21,9 @@ use super::writer::{Map, Move};
 /// over, one change for each step adds no more than a hundredth to that.
 const LINES_STEP: usize = 16;
 
-/// Pages of a new table made ready in a step: 256 KiB, some tens of µs.
-const PAGES_STEP: u32 = 64;
+/// Pages of a new table made ready in a step: 64 KiB. Where memory is new to a virtual machine too,
+/// a page takes up to 12 µs.
+const PAGES_STEP: u32 = 16;
 
 /// Blocks moved out of a sparse slab in a step.
 const BLOCKS_STEP: usize = 4;
