@@ -267,6 +267,54 @@ fn a_thousand_watchers_of_one_key_all_hear_of_it() {
     }
 }
 
+/// What a watcher had not taken yet was a copy of its own, and charged as such: a value that was not
+/// small filled the share of its user, and even the one who had set it was cut off.
+#[test]
+fn a_large_value_is_kept_once_for_all_who_take_it_slowly() {
+    let daemon = Daemon::start();
+    let mut watchers: Vec<Peer> = (0..200)
+        .map(|_| watch(&daemon, json!({ "patterns": ["blob"] })).0)
+        .collect();
+    let value = "x".repeat(1 << 20);
+    let taken = daemon.memory_taken_by(|| drop(daemon.ask(SET, set("blob", &value))));
+    assert!(taken < 16 << 10, "{taken} KiB");
+    assert!(is_watched_by(&daemon, 200));
+    for peer in &mut watchers {
+        assert_eq!(told(peer)["events"][0]["value"], value);
+    }
+    daemon.ask(SET, set("blob", "small"));
+    for peer in &mut watchers {
+        assert_eq!(told(peer)["events"][0]["value"], "small");
+    }
+}
+
+/// The same of those who had only just caught up.
+#[test]
+fn a_large_value_is_not_kept_for_those_who_have_more_to_take() {
+    let daemon = Daemon::start();
+    let value = "x".repeat(256 << 10);
+    daemon.ask(SET, set("blob", &value));
+    let watchers: Vec<Peer> = (0..50)
+        .map(|_| {
+            let peer = daemon.connect();
+            let parameters = json!({ "patterns": ["blob"], "initial": true });
+            peer.send(&json!({ "method": WATCH, "parameters": parameters, "more": true }));
+            peer
+        })
+        .collect();
+    eventually("all watch", || is_watched_by(&daemon, 50));
+    let value = "y".repeat(1 << 20);
+    let taken = daemon.memory_taken_by(|| drop(daemon.ask(SET, set("blob", &value))));
+    assert!(taken < 16 << 10, "{taken} KiB");
+    for mut peer in watchers {
+        assert_eq!(
+            told(&mut peer)["events"][0]["value"].as_str().map(str::len),
+            Some(256 << 10)
+        );
+        assert_eq!(told(&mut peer)["events"][0]["value"], value);
+    }
+}
+
 #[test]
 fn a_thousand_watchers_of_a_thousand_keys_hear_of_their_own() {
     let daemon = Daemon::start();
