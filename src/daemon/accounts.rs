@@ -1,8 +1,8 @@
 //! Who has how much: connections, and bytes that wait for a peer or from it.
 //!
 //! Everything that is kept for a peer is charged to its user. A [`Seat`] is one connection, a
-//! [`Charge`] the bytes that wait on it; both give back what they hold when they are dropped, so
-//! that no path can forget to.
+//! [`Charge`] the bytes that wait on it, [`Shared`] is what waits on several; all give back what
+//! they hold when they are dropped, so that no path can forget to.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -45,6 +45,13 @@ pub(crate) struct Charge {
     user: Rc<Account>,
     total: Rc<Account>,
     bytes: usize,
+}
+
+/// Bytes that wait on several connections of a user, and are there and charged once.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    bytes: Rc<[u8]>,
+    _charge: Charge,
 }
 
 /// There are so many connections that there can be no more; the limit that was reached.
@@ -136,14 +143,30 @@ impl Charge {
         }
     }
 
-    /// How many bytes wait on this connection.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// Bytes that wait on this connection, and may wait on others of the same user. If that is too
+    /// much, the next [`Self::set`] says so.
+    pub(crate) fn share(&self, bytes: Rc<[u8]>) -> Rc<Shared> {
+        let mut charge = Charge {
+            user: Rc::clone(&self.user),
+            total: Rc::clone(&self.total),
+            bytes: 0,
+        };
+        let _ = charge.set(bytes.len());
+        Rc::new(Shared {
+            bytes,
+            _charge: charge,
+        })
     }
 
     /// Whether `other` is the charge of a connection of the same user.
     pub(crate) fn same_user(&self, other: &Charge) -> bool {
         Rc::ptr_eq(&self.user, &other.user)
+    }
+}
+
+impl Shared {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -199,6 +222,20 @@ mod tests {
         assert!(one.same_user(&two) && !one.same_user(&other));
         drop(one);
         assert_eq!(two.set(2), Ok(()));
+    }
+
+    #[test]
+    fn what_waits_on_several_connections_is_counted_once() {
+        let mut accounts = Accounts::default();
+        let (mut one, mut two) = (accounts.sit(7).1, accounts.sit(7).1);
+        let shared = one.share(vec![0; USER_WAITING_MAX].into());
+        let copy = Rc::clone(&shared);
+        assert_eq!(one.set(0), Ok(()));
+        assert_eq!(two.set(1), Err(Excess::User));
+        drop((one, shared));
+        assert_eq!(two.set(1), Err(Excess::User));
+        drop(copy);
+        assert_eq!(two.set(1), Ok(()));
     }
 
     #[test]

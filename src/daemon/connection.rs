@@ -6,12 +6,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
-use super::accounts::{Accounts, Charge, Excess, Seat, TooMany};
+use super::accounts::{Accounts, Charge, Excess, Seat, Shared, TooMany};
 use super::contract::{Serve, Unfinished};
 use super::poller::EventFlags;
 use super::table::Token;
@@ -72,7 +73,10 @@ pub(crate) struct Connection<J> {
 /// Answers that were not taken yet.
 #[derive(Default)]
 struct Output {
+    /// What goes first: a reply that others take as well, and how much of it was sent.
+    shared: Option<(Rc<Shared>, usize)>,
     bytes: Vec<u8>,
+    /// How much of `bytes` was sent.
     sent: usize,
 }
 
@@ -191,20 +195,30 @@ impl<J: Unfinished> Connection<J> {
         }
     }
 
-    /// Sends a reply to the call that waits for changes. False if the peer did not take all of it.
-    pub(crate) fn tell(&mut self, reply: &[u8]) -> bool {
+    /// Sends a reply to the call that waits for changes. False if the peer did not take all of it:
+    /// then `share` gives what is kept.
+    pub(crate) fn tell(&mut self, reply: &[u8], share: impl FnOnce(&Charge) -> Rc<Shared>) -> bool {
         if self.deaf {
             return true;
         }
-        let mut rest = reply;
-        if self.output.len() == 0 {
-            match self.send(reply) {
-                Some(length) => rest = &reply[length..],
-                None => return false,
-            }
+        if self.output.len() > 0 {
+            // Answers to what was asked before the call that waits.
+            self.output.bytes.extend_from_slice(reply);
+            return false;
         }
-        self.output.bytes.extend_from_slice(rest);
-        rest.is_empty()
+        match self.send(reply) {
+            Some(sent) if sent < reply.len() => {
+                self.output.shared = Some((share(&self.charge), sent));
+                false
+            }
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    /// Whether it listens for changes, and has to take what it was sent before it is sent more.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.output.len() > 0 && self.job.as_ref().is_some_and(J::is_endless)
     }
 
     /// There is something to tell, as soon as the peer takes it.
@@ -224,13 +238,16 @@ impl<J: Unfinished> Connection<J> {
         if self.deaf {
             self.output = Output::default();
         }
-        if self.output.len() > 0 {
-            let output = std::mem::take(&mut self.output);
-            let sent = self.send(output.rest());
+        while self.output.len() > 0 {
+            let mut output = std::mem::take(&mut self.output);
+            let Some(length) = self.send(output.first()) else {
+                break;
+            };
+            let is_all = length == output.first().len();
+            output.has_sent(length);
             self.output = output;
-            match sent {
-                Some(length) => self.output.sent += length,
-                None => self.output = Output::default(),
+            if !is_all {
+                break;
             }
         }
         self.output.settle(spare);
@@ -335,7 +352,13 @@ impl<J: Unfinished> Connection<J> {
     pub(crate) fn recharge(&mut self) -> Result<(), Excess> {
         let kept = self.job.as_ref().map_or(0, J::memory);
         self.charge
-            .set(self.input.waiting() + self.output.len() + kept)
+            .set(self.input.waiting() + self.output.own() + kept)
+    }
+
+    /// How many bytes wait, also of what waits for others as well.
+    pub(crate) fn waiting(&self) -> usize {
+        let kept = self.job.as_ref().map_or(0, J::memory);
+        self.input.waiting() + self.output.len() + kept
     }
 
     fn wants_input(&self) -> bool {
@@ -352,11 +375,34 @@ impl<J> AsFd for Connection<J> {
 
 impl Output {
     fn len(&self) -> usize {
+        let shared = |(shared, sent): &(Rc<Shared>, usize)| shared.bytes().len() - sent;
+        self.shared.as_ref().map_or(0, shared) + self.own()
+    }
+
+    /// The length of what is here alone.
+    fn own(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.sent..]
+    /// What is to be sent next.
+    fn first(&self) -> &[u8] {
+        match &self.shared {
+            Some((shared, sent)) => &shared.bytes()[*sent..],
+            None => &self.bytes[self.sent..],
+        }
+    }
+
+    /// So much of that was sent.
+    fn has_sent(&mut self, length: usize) {
+        match &mut self.shared {
+            Some((shared, sent)) => {
+                *sent += length;
+                if *sent == shared.bytes().len() {
+                    self.shared = None;
+                }
+            }
+            None => self.sent += length,
+        }
     }
 
     /// Makes room for more; borrows the spare buffer if it has none of its own.
@@ -372,13 +418,14 @@ impl Output {
     /// Gives the buffer back if it is empty: an idle connection has none. Cuts it down if it is
     /// nearly empty.
     fn settle(&mut self, spare: &mut Vec<u8>) {
-        if self.len() == 0 {
-            let mut bytes = std::mem::take(self).bytes;
+        if self.own() == 0 {
+            self.sent = 0;
+            let mut bytes = std::mem::take(&mut self.bytes);
             if bytes.capacity() <= SPARE_MAX && bytes.capacity() > spare.capacity() {
                 bytes.clear();
                 *spare = bytes;
             }
-        } else if self.bytes.capacity() > SPARE_MAX.max(SLACK * self.len()) {
+        } else if self.bytes.capacity() > SPARE_MAX.max(SLACK * self.own()) {
             self.bytes = self.bytes.split_off(self.sent);
             self.sent = 0;
         }

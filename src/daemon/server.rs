@@ -10,12 +10,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 
-use super::accounts::{Accounts, Excess};
+use super::accounts::{Accounts, Charge, Excess};
 use super::connection::Connection;
 use super::contract::{Delivery, Serve};
 use super::log::Sparingly;
@@ -317,6 +318,10 @@ impl<S: Serve> Server<S> {
     fn flush(&mut self, token: Token) {
         if let Some(connection) = self.connections.get_mut(token) {
             connection.flush(&mut self.spare);
+            if connection.is_stuck() {
+                self.service.is_stuck(token);
+                connection.wake();
+            }
             self.settle(token);
         }
     }
@@ -327,18 +332,25 @@ impl<S: Serve> Server<S> {
             return;
         }
         let mut outbox = std::mem::take(self.service.outbox());
+        // What is kept of each reply, for each user.
+        let mut kept = HashMap::new();
+        let mut share = |uid: u32, reply: &Rc<[u8]>, charge: &Charge| {
+            let shared = kept.entry((uid, reply.as_ptr()));
+            Rc::clone(shared.or_insert_with(|| charge.share(Rc::clone(reply))))
+        };
         for delivery in outbox.drain(..) {
             let (Delivery::Tell(who, _) | Delivery::End(who, _) | Delivery::Wake(who)) = delivery;
             let Some(connection) = self.connections.get_mut(who) else {
                 continue;
             };
+            let uid = connection.peer().uid;
             let is_settled = match &delivery {
                 Delivery::Wake(_) => {
                     connection.wake();
                     false
                 }
                 Delivery::Tell(_, reply) => {
-                    let is_sent = connection.tell(reply);
+                    let is_sent = connection.tell(reply, |charge| share(uid, reply, charge));
                     if !is_sent {
                         self.service.is_stuck(who);
                         connection.wake();
@@ -347,7 +359,7 @@ impl<S: Serve> Server<S> {
                 }
                 Delivery::End(_, reply) => {
                     connection.finish_job();
-                    connection.tell(reply);
+                    connection.tell(reply, |charge| share(uid, reply, charge));
                     false
                 }
             };
@@ -452,7 +464,7 @@ impl<S: Serve> Server<S> {
             .connections
             .iter()
             .filter(|(_, connection)| is_concerned(connection))
-            .max_by_key(|(_, connection)| connection.charge().bytes());
+            .max_by_key(|(_, connection)| connection.waiting());
         if let Some((worst, connection)) = worst {
             let peer = connection.peer();
             self.log.warn(|| log::warn!(uid = peer.uid, pid = peer.pid; "closing a connection: too much waits on it"));
