@@ -294,14 +294,7 @@ fn a_large_value_is_not_kept_for_those_who_have_more_to_take() {
     let daemon = Daemon::start();
     let value = "x".repeat(256 << 10);
     daemon.ask(SET, set("blob", &value));
-    let watchers: Vec<Peer> = (0..50)
-        .map(|_| {
-            let peer = daemon.connect();
-            let parameters = json!({ "patterns": ["blob"], "initial": true });
-            peer.send(&json!({ "method": WATCH, "parameters": parameters, "more": true }));
-            peer
-        })
-        .collect();
+    let watchers = begin_with_the_state(&daemon, 50);
     eventually("all watch", || is_watched_by(&daemon, 50));
     let value = "y".repeat(1 << 20);
     let taken = daemon.memory_taken_by(|| drop(daemon.ask(SET, set("blob", &value))));
@@ -313,6 +306,47 @@ fn a_large_value_is_not_kept_for_those_who_have_more_to_take() {
         );
         assert_eq!(told(&mut peer)["events"][0]["value"], value);
     }
+}
+
+/// A watcher that wants the present state, `n` of them.
+fn begin_with_the_state(daemon: &Daemon, n: usize) -> Vec<Peer> {
+    let watchers = (0..n).map(|_| {
+        let peer = daemon.connect();
+        let parameters = json!({ "patterns": ["blob"], "initial": true });
+        peer.send(&json!({ "method": WATCH, "parameters": parameters, "more": true }));
+        peer
+    });
+    watchers.collect()
+}
+
+/// All who began to watch at the same time had their own copy of what they had not taken yet. That
+/// was more than a user may have, and some of them were cut off though they took it.
+#[test]
+fn many_can_begin_with_large_values_at_the_same_time() {
+    let daemon = Daemon::start();
+    let value = "x".repeat(1 << 20);
+    daemon.ask(SET, set("blob", &value));
+    let watchers = begin_with_the_state(&daemon, 100);
+    eventually("all watch", || is_watched_by(&daemon, 100));
+    thread::scope(|scope| {
+        for mut peer in watchers {
+            let value = &value;
+            scope.spawn(move || assert_eq!(told(&mut peer)["events"][0]["value"], **value));
+        }
+    });
+}
+
+/// Those who take nothing must not hold up the others for ever.
+#[test]
+fn who_takes_nothing_goes_when_others_wait_for_the_room() {
+    let daemon = Daemon::start();
+    let value = "x".repeat(1 << 20);
+    daemon.ask(SET, set("blob", &value));
+    let stopped = begin_with_the_state(&daemon, 20);
+    eventually("all watch", || is_watched_by(&daemon, 20));
+    let mut another = begin_with_the_state(&daemon, 1).remove(0);
+    assert_eq!(told(&mut another)["events"][0]["value"], value);
+    drop(stopped);
 }
 
 #[test]
