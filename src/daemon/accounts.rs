@@ -14,6 +14,8 @@ pub(crate) const CONNECTIONS_MAX: u64 = 16_384;
 pub(crate) const USER_CONNECTIONS_MAX: u64 = 1_024;
 /// Most bytes that wait for one user: two messages of the greatest length.
 pub(crate) const USER_WAITING_MAX: usize = 32 << 20;
+/// When so many wait for a user, those who can be told later are.
+const USER_CROWDED: usize = USER_WAITING_MAX / 2;
 /// Most bytes that wait for all users together.
 pub(crate) const WAITING_MAX: usize = 256 << 20;
 
@@ -156,6 +158,11 @@ impl Charge {
             bytes,
             _charge: charge,
         })
+    }
+
+    /// Whether so much waits for the user that no more should be added without need.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.user.waiting.get() > USER_CROWDED
     }
 
     /// Whether `other` is the charge of a connection of the same user.

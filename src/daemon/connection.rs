@@ -35,6 +35,14 @@ const KERNEL_MAX: usize = 32 << 10;
 /// How long a peer may take for a message, from its first byte to its last.
 pub(crate) const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
+/// How long a listener is held up, while much waits for its user, before it is tried again: a few
+/// replies that are as large as they get are taken in that time.
+const HOLD: Duration = Duration::from_millis(50);
+
+/// How long it is held up in all before somebody goes who has taken nothing for as long; our client
+/// would wait as long for a service.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A buffer for answers of up to this many bytes is kept for the next connection.
 const SPARE_MAX: usize = 256 << 10;
 
@@ -64,6 +72,11 @@ pub(crate) struct Connection<J> {
     pub(crate) interest: EventFlags,
     /// Since when the rest of a message is missing.
     partial_since: Option<Instant>,
+    /// Since when the peer has taken nothing of what waits for it.
+    stalled_since: Option<Instant>,
+    /// Since when it is held up, and until when; see [`Connection::hold_up`].
+    held_since: Option<Instant>,
+    held_until: Option<Instant>,
     /// The deadline that is noted for it.
     pub(crate) noted: Option<Instant>,
     /// Whether it stands in the queue of those that can go on.
@@ -100,6 +113,9 @@ impl<J: Unfinished> Connection<J> {
             charge,
             interest: EventFlags::IN,
             partial_since: None,
+            stalled_since: None,
+            held_since: None,
+            held_until: None,
             noted: None,
             is_queued: false,
         })
@@ -168,6 +184,34 @@ impl<J: Unfinished> Connection<J> {
         Ok(true)
     }
 
+    /// Whether the call that takes longer has to wait for a while because much waits for the same
+    /// user already. Who listens can: it is told later what is then, and nothing is kept for it
+    /// until then.
+    pub(crate) fn hold_up(&mut self) -> bool {
+        let is_listener = self.job.as_ref().is_some_and(J::is_endless);
+        if !is_listener || !self.charge.is_crowded() {
+            self.held_since = None;
+            return false;
+        }
+        let now = Instant::now();
+        self.held_since.get_or_insert(now);
+        self.held_until = Some(now + HOLD);
+        true
+    }
+
+    /// That while is over. `None` if there was none, or else whether there were too many of them.
+    pub(crate) fn let_go(&mut self) -> Option<bool> {
+        self.held_until.take()?;
+        let is_too_long = |since: &mut Instant| since.elapsed() > PATIENCE;
+        Some(self.held_since.take_if(is_too_long).is_some())
+    }
+
+    /// Whether it could take something, and has not for a long time.
+    pub(crate) fn is_stalled(&self) -> bool {
+        let is_long = |since: Instant| since.elapsed() > PATIENCE;
+        self.stalled_since.is_some_and(is_long)
+    }
+
     /// Goes on with the call that takes longer. If it answers in pieces, each goes out before the
     /// next is made, so that never more than one waits.
     pub(crate) fn resume<S: Serve<Job = J>>(
@@ -208,6 +252,7 @@ impl<J: Unfinished> Connection<J> {
         }
         match self.send(reply) {
             Some(sent) if sent < reply.len() => {
+                self.stalled_since = Some(Instant::now());
                 self.output.shared = Some((share(&self.charge), sent));
                 false
             }
@@ -246,7 +291,11 @@ impl<J: Unfinished> Connection<J> {
             let is_all = length == output.first().len();
             output.has_sent(length);
             self.output = output;
+            if length > 0 {
+                self.stalled_since = None;
+            }
             if !is_all {
+                self.stalled_since.get_or_insert_with(Instant::now);
                 break;
             }
         }
@@ -310,7 +359,10 @@ impl<J: Unfinished> Connection<J> {
     /// Whether there is work that need not wait for the peer.
     pub(crate) fn can_go_on(&self) -> bool {
         match &self.job {
-            Some(job) => !job.is_asleep() && (job.is_silent() || self.output.len() == 0),
+            Some(job) => {
+                let has_room = job.is_silent() || self.output.len() == 0;
+                !job.is_asleep() && has_room && self.held_until.is_none()
+            }
             None => self.backlog && self.output.len() < OUTPUT_HIGH,
         }
     }
@@ -330,7 +382,7 @@ impl<J: Unfinished> Connection<J> {
     /// that waits be over.
     pub(crate) fn deadline(&mut self) -> Option<Instant> {
         if let Some(job) = &self.job {
-            return job.deadline();
+            return job.deadline().or(self.held_until);
         }
         let is_partial = !self.backlog && self.input.waiting() > 0;
         if !is_partial && !self.is_refused() {

@@ -379,7 +379,7 @@ impl<S: Serve> Server<S> {
             return;
         };
         connection.is_queued = false;
-        if connection.can_go_on() && connection.has_job() {
+        if connection.can_go_on() && connection.has_job() && !connection.hold_up() {
             connection.resume(&mut self.service, token, &mut self.spare);
             self.deliver();
         }
@@ -453,17 +453,33 @@ impl<S: Serve> Server<S> {
 
     /// Too much waits: the connection on which most does is closed, of the same user or of all.
     fn relieve(&mut self, token: Token, excess: Excess) {
-        let Some(last_straw) = self.connections.get(token) else {
-            return;
-        };
-        let is_concerned = |connection: &Connection<S::Job>| match excess {
+        self.close_worst(token, |connection, last_straw| match excess {
             Excess::User => connection.charge().same_user(last_straw.charge()),
             Excess::Total => true,
+        });
+    }
+
+    /// So much waits for a user that others of its connections are held up: if somebody takes
+    /// nothing, it has to go.
+    fn make_room(&mut self, token: Token) {
+        self.close_worst(token, |connection, held_up| {
+            connection.is_stalled() && connection.charge().same_user(held_up.charge())
+        });
+    }
+
+    /// Closes the connection on which most waits, of those that are concerned because of this one.
+    fn close_worst(
+        &mut self,
+        token: Token,
+        is_concerned: impl Fn(&Connection<S::Job>, &Connection<S::Job>) -> bool,
+    ) {
+        let Some(because) = self.connections.get(token) else {
+            return;
         };
         let worst = self
             .connections
             .iter()
-            .filter(|(_, connection)| is_concerned(connection))
+            .filter(|(_, connection)| is_concerned(connection, because))
             .max_by_key(|(_, connection)| connection.waiting());
         if let Some((worst, connection)) = worst {
             let peer = connection.peer();
@@ -505,13 +521,19 @@ impl<S: Serve> Server<S> {
         }
     }
 
-    /// A connection's deadline is over: that of a call that waits, or else of a message whose rest
-    /// has not come.
+    /// A connection's deadline is over: that of being held up, that of a call that waits, or else of
+    /// a message whose rest has not come.
     fn time_out(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(token) else {
             return;
         };
         connection.noted = None;
+        if let Some(is_too_long) = connection.let_go() {
+            if is_too_long {
+                self.make_room(token);
+            }
+            return self.settle(token);
+        }
         if connection.has_job() {
             connection.time_out(&mut self.service, token, &mut self.spare);
             return self.advance(token);

@@ -120,7 +120,11 @@ impl Serve for Service {
                     oneway,
                     is_asleep: false,
                 };
-                return self.resume(job, who, out);
+                return match job.work {
+                    // It is told in its turn, like all who listen.
+                    Work::Watch(_) => Some(job),
+                    _ => self.resume(job, who, out),
+                };
             }
             answer => self.settle(&request.method, oneway, answer.map(drop), start, out),
         }
