@@ -85,8 +85,9 @@ fn after_a_hangup_the_program_goes_on_as_a_new_one_with_all_variables() {
             (&json!("b"), &json!(1))
         );
         let after = peer.ask("io.globstash.GetStatus", json!({}));
-        let same = |field: &str| assert_eq!(before[field], after[field], "{field}");
-        ["instance", "startedUSec", "variables", "bytes", "revision"].map(same);
+        for field in ["instance", "startedUSec", "variables", "bytes", "revision"] {
+            assert_eq!(before[field], after[field], "{field}");
+        }
         assert_eq!(after["calls"], 1, "it is another one");
     }
     daemon.signal(Signal::TERM);
