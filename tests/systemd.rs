@@ -25,8 +25,13 @@ const INSTALLED: [(&str, &str); 7] = [
     ("io.globstash.varlink", "/test/io.globstash.varlink"),
 ];
 
-/// Plays a scenario; fails with all that it printed.
+/// Plays a scenario of some seconds; fails with all that it printed.
 fn play(scenario: &str) {
+    play_within(120, scenario);
+}
+
+/// The same of one that may take so many seconds.
+fn play_within(seconds: u32, scenario: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(root.join("tests/systemd/box"));
     command.current_dir(root);
@@ -34,6 +39,7 @@ fn play(scenario: &str) {
         command.args(["--copy", &format!("{from}:{to}")]);
     }
     let output = command
+        .args(["--timeout", &seconds.to_string()])
         .arg(format!("{scenario}.sh"))
         .output()
         .expect("tests/systemd/box is part of the project");
@@ -61,6 +67,11 @@ fn a_stop_forgets_and_a_restart_turns_nobody_away() {
 #[test]
 fn a_service_that_crashes_is_back_for_the_next_call() {
     play("crash");
+}
+
+#[test]
+fn killed_at_random_moments_it_loses_nothing() {
+    play_within(600, "kills");
 }
 
 #[test]
