@@ -93,12 +93,16 @@ impl Changes {
                 false => high = middle,
             }
         }
-        // The piece before the first that begins later.
-        let behind = low;
-        self.pieces
-            .range(behind.saturating_sub(1)..)
-            .flat_map(Piece::iter)
-            .skip_while(move |(of, _)| *of <= revision)
+        // It may be in the piece before the first that begins later.
+        let behind = self.pieces.range(low..).flat_map(|piece| piece.from(0));
+        let within = low.checked_sub(1).map(|at| &self.pieces[at]);
+        let within = within.into_iter().flat_map(move |piece| {
+            let (first, entries) = (piece.first, &piece.entries);
+            piece.from(
+                entries.partition_point(|(since, _)| first.0 + u64::from(*since) <= revision.0),
+            )
+        });
+        within.chain(behind)
     }
 
     fn step(&mut self, sweep: Sweep, is_current: impl Fn(Revision, Id) -> bool) -> Option<Sweep> {
@@ -144,19 +148,20 @@ impl Piece {
 
     /// Takes over the entries of the piece behind it, if all have room.
     fn join(&mut self, behind: &mut Piece) {
-        let last = behind.iter().last();
+        let last = behind.from(0).last();
         let fits = last.is_none_or(|(last, _)| u32::try_from(last.0 - self.first.0).is_ok());
         if fits && self.entries.len() + behind.entries.len() <= PIECE {
-            for (revision, id) in behind.iter() {
+            for (revision, id) in behind.from(0) {
                 self.push(revision, id);
             }
             behind.entries.clear();
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = (Revision, Id)> {
+    /// The entries, without so many at the beginning.
+    fn from(&self, count: usize) -> impl Iterator<Item = (Revision, Id)> {
         let revision = |since: u32| Revision(self.first.0 + u64::from(since));
-        self.entries
+        self.entries[count..]
             .iter()
             .map(move |(since, id)| (revision(*since), *id))
     }
