@@ -33,6 +33,9 @@ const READ: usize = 64 << 10;
 const ACCEPT_MAX: usize = 64;
 /// How long nothing is accepted when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// When so many listeners were told of what a connection changes, others have their turn before its
+/// next call: after about a millisecond. So few in tests that there are more.
+const TOLD_MAX: usize = if cfg!(test) { 4 } else { 512 };
 /// Most connections of a user that wait to be told that they are too many; others are closed at
 /// once.
 const REFUSED_MAX: usize = 16;
@@ -684,6 +687,41 @@ mod tests {
         let first = send(&mut server, token, &mut peer, &CALL[..9]);
         let second = send(&mut server, token, &mut peer, &[&CALL[9..], b"{"].concat());
         assert!(second > first);
+    }
+
+    /// All calls that a read had brought were answered in one turn. Each of them was told to all who
+    /// listened; with a thousand of them the others waited for most of a second.
+    #[test]
+    fn changes_that_many_hear_of_are_made_in_many_turns() {
+        let (mut server, writer, mut peer) = server();
+        let _listeners: Vec<UnixStream> = (0..TOLD_MAX)
+            .map(|_| {
+                let (mut listener, stream) = UnixStream::pair().unwrap();
+                let watch = b"{\"method\":\"io.globstash.Watch\",\"more\":true}\0";
+                listener.write_all(watch).unwrap();
+                server.add(stream.into()).unwrap();
+                listener
+            })
+            .collect();
+        let all: Vec<Token> = server.connections.iter().map(|(token, _)| token).collect();
+        all.into_iter()
+            .for_each(|token| server.serve_connection(token, EventFlags::IN));
+        while !server.queue.is_empty() {
+            server.go_on();
+        }
+        let set =
+            "{\"method\":\"io.globstash.Set\",\"parameters\":{\"key\":\"a\",\"value\":\"\"}}\0";
+        send(&mut server, writer, &mut peer, set.repeat(5).as_bytes());
+        let answered = |peer: &mut UnixStream| {
+            let mut answers = [0; 4096];
+            let length = peer.read(&mut answers).unwrap();
+            answers[..length].iter().filter(|byte| **byte == 0).count()
+        };
+        assert_eq!(answered(&mut peer), 1);
+        for _ in 1..5 {
+            server.go_on();
+            assert_eq!(answered(&mut peer), 1);
+        }
     }
 
     #[test]
