@@ -299,12 +299,13 @@ impl<S: Serve> Server<S> {
     }
 
     /// Does for a connection what can be done now: calls answered, others told of what they
-    /// changed, answers sent.
+    /// changed, answers sent. If many are told, the rest is done in its next turn.
     fn advance(&mut self, token: Token) {
         let connections = self.accounts.connections();
+        let mut told = 0;
         while let Some(connection) = self.connections.get_mut(token) {
             match connection.answer(&mut self.service, token, connections, &mut self.spare) {
-                Ok(true) => self.deliver(),
+                Ok(true) => told += self.deliver(),
                 Ok(false) => break,
                 Err(violation) => {
                     let peer = connection.peer();
@@ -313,6 +314,9 @@ impl<S: Serve> Server<S> {
                     );
                     return self.close(token);
                 }
+            }
+            if told >= TOLD_MAX {
+                break;
             }
         }
         self.flush(token);
@@ -329,12 +333,13 @@ impl<S: Serve> Server<S> {
         }
     }
 
-    /// Sends to those who listen what the last call has changed.
-    fn deliver(&mut self) {
+    /// Sends to those who listen what the last call has changed, and says how many they are.
+    fn deliver(&mut self) -> usize {
         if self.service.outbox().is_empty() {
-            return;
+            return 0;
         }
         let mut outbox = std::mem::take(self.service.outbox());
+        let count = outbox.len();
         // What is kept of each reply, for each user.
         let mut kept = HashMap::new();
         let mut share = |uid: u32, reply: &Rc<[u8]>, charge: &Charge| {
@@ -371,6 +376,7 @@ impl<S: Serve> Server<S> {
             }
         }
         *self.service.outbox() = outbox;
+        count
     }
 
     /// Goes on with one call that takes longer, and lets the others have their turn.
