@@ -1,6 +1,8 @@
 # make          build both programs, static, into dist/
 # make demo     build, and see it work
 # make test     run all tests (as root: some boot a real systemd in a container)
+# make soak     kill writers of the map for ten minutes; SECONDS=60 for one
+# make fuzz     look for inputs that nobody thought of, ten minutes each; SECONDS=60 for one
 # make bench    measure, next to floors and peers; make bench-map does so without the service
 # make install  PREFIX=/usr/local, DESTDIR for packages; make uninstall takes it away again
 
@@ -41,6 +43,16 @@ demo: all
 test: toolchain
 	tests/prepare
 	$(CARGO) test --locked --all-features
+
+.PHONY: soak
+soak: SECONDS ?= 600
+soak: toolchain
+	GLOBSTASH_SOAK=$(SECONDS) $(CARGO) test --release --locked --test torn
+
+.PHONY: fuzz
+fuzz: SECONDS ?= 600
+fuzz: toolchain
+	fuzz/run $(SECONDS)
 
 .PHONY: bench
 bench: all
