@@ -305,6 +305,9 @@ impl Peer {
         match self.stream.fill_buf() {
             Ok(bytes) => !bytes.is_empty(),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            // All of the process was stopped for a while, and the kernel does not go on by itself
+            // with a read that has a time limit: signal(7).
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.wait_for_bytes(),
             Err(error) => panic!("no answer from the service: {error}"),
         }
     }
