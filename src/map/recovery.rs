@@ -116,7 +116,10 @@ impl<M: Memory> Map<M> {
             upkeep: Upkeep::new(secret),
             memory,
         };
-        if !map.arena.adopt_pages(table.page, table.pages()) {
+        let pages = table.page..table.page + table.pages();
+        let is_free = map.arena.adopt_pages(table.page, table.pages());
+        // A damaged root may lead to a hole, which must not be written.
+        if !is_free || map.memory.reserve(pages).is_err() {
             return Err(Unfit::Damaged);
         }
         let mut damaged = map.adopt_blocks();
