@@ -91,10 +91,14 @@ struct Client {
     is_up_to_date: bool,
     /// How many replies it got.
     replies: usize,
+    /// How much was left out, as the last of them says.
+    skipped: Option<u64>,
     /// How often it was told to begin anew.
     resets: usize,
     /// How much it was told at the last time it was up to date.
     mark: usize,
+    /// What it was told since then before it had to begin anew.
+    earlier: Vec<Changed>,
     /// What was deleted up to here is none of its business.
     began: u64,
     /// Whether changes can be counted since.
@@ -240,8 +244,10 @@ impl World {
             since: now.0,
             is_up_to_date: false,
             replies: 0,
+            skipped: None,
             resets: 0,
             mark: 0,
+            earlier: Vec::new(),
             began: now.0,
             is_counted: true,
             counted_from: now.0,
@@ -363,8 +369,8 @@ impl Client {
             if reply["reset"] == true {
                 self.resets += 1;
                 self.state.clear();
-                self.events.clear();
-                (self.since, self.seen, self.mark, self.is_counted) = (0, 0, 0, false);
+                self.earlier.extend(self.events.drain(..).skip(self.mark));
+                (self.since, self.seen, self.mark) = (0, 0, 0);
             }
             let mut revisions = BTreeSet::new();
             for event in reply["events"].as_array().unwrap() {
@@ -376,8 +382,9 @@ impl Client {
             assert!(revisions.iter().all(|revision| *revision <= seen), "atomic");
             self.seen = seen;
             self.is_up_to_date = reply["upToDate"] == true;
+            self.skipped = reply["skipped"].as_u64();
             if self.is_up_to_date {
-                self.count(reply["skipped"].as_u64(), changes);
+                self.count(changes);
             }
         }
     }
@@ -418,15 +425,21 @@ impl Client {
     }
 
     /// It is up to date: were as many changes left out as the service says?
-    fn count(&mut self, skipped: Option<u64>, changes: &[Changed]) {
+    fn count(&mut self, changes: &[Changed]) {
         if self.is_counted {
             let concerns = |(revision, key, _): &&Changed| {
                 *revision > self.counted_from && self.patterns.matches(key)
             };
-            let told = self.events[self.mark..].iter().filter(concerns).count();
+            let told: BTreeSet<&Changed> = self.events[self.mark..]
+                .iter()
+                .chain(&self.earlier)
+                .filter(concerns)
+                .collect();
             let happened = changes.iter().filter(concerns).count();
-            assert_eq!(skipped.unwrap_or(0), (happened - told) as u64, "skipped");
+            let left_out = (happened - told.len()) as u64;
+            assert_eq!(self.skipped.unwrap_or(0), left_out, "skipped");
         }
+        self.earlier.clear();
         (self.mark, self.counted_from, self.is_counted) = (self.events.len(), self.seen, true);
     }
 }
@@ -467,6 +480,24 @@ fn who_comes_back_too_late_begins_anew() {
         [("b".to_owned(), "value 2".to_owned())].into()
     );
     assert_eq!(world.clients[0].resets, 1);
+}
+
+/// What was left out was not told any more after the watcher had to begin anew.
+#[test]
+fn a_reset_in_the_middle_does_not_hide_how_much_was_left_out() {
+    let mut world = World::new();
+    world.play(&Step::Watch(4, Start::Now));
+    world.play(&Step::Block(0));
+    for _ in 0..3 {
+        world.play(&Step::Set(4));
+    }
+    world.play(&Step::Set(3));
+    world.play(&Step::Set(1));
+    world.play(&Step::Delete(1));
+    world.flood(100);
+    world.unblock(0);
+    let client = &world.clients[0];
+    assert_eq!((client.resets, client.skipped), (1, Some(4)));
 }
 
 #[test]
