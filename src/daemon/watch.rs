@@ -50,7 +50,7 @@ pub(crate) struct Watch {
     has_room: bool,
     /// What was deleted up to here it never heard of, so that needs no telling.
     start: Revision,
-    /// Changes after this one are counted.
+    /// Changes after this one are counted when they are told.
     counted_from: Revision,
     /// How many it has matched since it was last up to date, and how many of these it was told.
     missed: u64,
@@ -189,10 +189,7 @@ impl Watch {
             None => store.forgotten(),
         };
         if lost > self.seen() {
-            self.start = store.revision();
-            (self.position, self.walker) = ((Revision::default(), None), None);
-            // It is told again what it was told before: that counts for nothing.
-            (self.is_reset, self.told, self.is_counted) = (true, 0, false);
+            self.begin_anew(store.revision());
         }
         let start = out.len();
         let mut reply = Reply::new(&mut *out).parameters();
@@ -225,6 +222,15 @@ impl Watch {
         }
         (self.is_first, self.is_reset) = (false, false);
         skipped
+    }
+
+    /// What it needs was forgotten: it is told the whole present state, and nothing of what was
+    /// deleted up to this revision.
+    fn begin_anew(&mut self, now: Revision) {
+        // What it is told again it was told already, so that counts for nothing.
+        self.counted_from = self.counted_from.max(self.position.0);
+        (self.position, self.walker) = ((Revision::default(), None), None);
+        (self.start, self.is_reset) = (now, true);
     }
 
     /// Up to here it knows of everything that was deleted.
