@@ -19,7 +19,7 @@ use crate::wire::reply::{Object, Reply};
 const STEPS_MAX: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// The same in the steps of [`Patterns::cost`]: patterns can cost much more than a step.
-const WORK_MAX: usize = 100_000;
+pub(super) const WORK_MAX: usize = 100_000;
 /// What a step costs beside the patterns.
 pub(super) const STEP: usize = 16;
 

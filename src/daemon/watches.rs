@@ -33,6 +33,9 @@ pub(crate) struct Watches {
     /// How many times a listener was looked at because of a change.
     #[cfg(test)]
     steps: usize,
+    /// How many steps of patterns that took.
+    #[cfg(test)]
+    work: usize,
 }
 
 /// A change of many variables, as long as not all have counted how many of them they watch. There is
@@ -293,6 +296,8 @@ impl Watches {
             }
             Listener::Watch(watch) => {
                 let key = past.key_text();
+                #[cfg(test)]
+                (self.work += watch.patterns().cost());
                 let is_told = watch.patterns().matches(key)
                     && watch.hit(past.revision, can_tell) == Hit::Tell;
                 is_told.then(|| watch.fields())

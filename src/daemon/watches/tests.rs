@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::daemon::store::pattern::Patterns;
 use crate::daemon::store::{Budget, Condition, Progress, Value, Writer};
-use crate::daemon::watch::Begin;
+use crate::daemon::watch::{Begin, WORK_MAX};
 use crate::map::Limits;
 
 const WRITER: Writer = Writer { uid: 1, pid: 2 };
@@ -737,6 +737,60 @@ fn a_change_is_not_forgotten_before_those_woken_for_it_have_their_turn() {
     for client in &world.clients {
         assert_eq!((client.events.len(), client.resets), (10, 0));
     }
+}
+
+/// The patterns that take longest: each is compared with all of the key, bracket by bracket.
+fn slow_patterns() -> Patterns {
+    let patterns = vec!["**[k][k]**[k]**[k]".to_owned(); 64];
+    Patterns::compile(&patterns).unwrap()
+}
+
+/// A thousand watchers with patterns that take long held up everybody for 0.15 s at each change.
+#[test]
+fn patterns_that_take_long_are_compared_in_the_turns_of_their_watchers() {
+    const WATCHERS: usize = 30;
+
+    let mut world = World::new();
+    let now = world.store.revision();
+    for n in 0..WATCHERS {
+        world.watch(&["**"], Start::Now);
+        let who = Token::from_u64(1000 + n as u64);
+        let watch = Watch::new(slow_patterns(), ALL, Begin::Now, now);
+        world.watches.watch(who, watch);
+        world.watches.catch_up(who, &world.store, &mut Vec::new());
+    }
+    let key = "k".repeat(255);
+    world.watches.work = 0;
+    world.set(&key);
+    world.tell();
+    let work = world.watches.work;
+    assert!(work < 2 * WORK_MAX, "{work} steps");
+    assert!(WATCHERS * slow_patterns().cost() > 4 * WORK_MAX);
+
+    let mut awake = Vec::new();
+    let mut told = BTreeSet::new();
+    for delivery in std::mem::take(world.watches.outbox()) {
+        match delivery {
+            Delivery::Wake(who) => awake.push(who),
+            Delivery::Tell(who, _) => assert!(told.insert(who)),
+            Delivery::End(..) => unreachable!("nobody waits"),
+        }
+    }
+    for client in &world.clients {
+        assert!(told.contains(&client.who), "the others hear of it at once");
+    }
+    for who in awake {
+        let mut out = Vec::new();
+        assert!(world.watches.catch_up(who, &world.store, &mut out));
+        let reply: Json = serde_json::from_slice(out.strip_suffix(&[0]).unwrap()).unwrap();
+        assert_eq!(reply["parameters"]["events"][0]["key"], key);
+        assert!(told.insert(who));
+    }
+    assert_eq!(told.len(), 2 * WATCHERS);
+    // From then on they hear of everything again as it happens.
+    world.set("k/1");
+    world.tell();
+    assert!(!world.watches.outbox().is_empty());
 }
 
 /// Who leaves does not count any more, and is not waited for.
