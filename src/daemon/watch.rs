@@ -20,6 +20,9 @@ const STEPS_MAX: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// The same in the steps of [`Patterns::cost`]: patterns can cost much more than a step.
 pub(super) const WORK_MAX: usize = 100_000;
+/// The same for counting how much of a change of many variables somebody watches: that it does in
+/// one go, up to a millisecond.
+const COUNT_MAX: usize = 4 * WORK_MAX;
 /// What a step costs beside the patterns.
 pub(super) const STEP: usize = 16;
 
@@ -57,6 +60,8 @@ pub(crate) struct Watch {
     told: u64,
     /// Whether these counters tell all: not for a watch that was resumed.
     is_counted: bool,
+    /// Whether they do not go on before it is up to date.
+    is_lazy: bool,
     /// Whether a change happened of which it has not counted how much it watches.
     is_to_count: bool,
     is_first: bool,
@@ -111,6 +116,7 @@ impl Watch {
             missed: 0,
             told: 0,
             is_counted: !matches!(begin, Begin::After(_) | Begin::Reset),
+            is_lazy: false,
             is_to_count: false,
             is_first: true,
             was_up_to_date: false,
@@ -126,9 +132,9 @@ impl Watch {
         self.fields
     }
 
-    /// A variable that it watches was changed. `can_tell` if that can be told on its own.
-    pub(crate) fn hit(&mut self, revision: Revision, can_tell: bool) -> Hit {
-        if self.is_up_to_date && self.has_room && can_tell {
+    /// A variable that it watches was changed.
+    pub(crate) fn hit(&mut self, revision: Revision) -> Hit {
+        if self.is_up_to_date && self.has_room {
             return Hit::Tell;
         }
         if self.is_up_to_date {
@@ -138,15 +144,33 @@ impl Watch {
         Hit::Missed
     }
 
+    /// Whether changes need not be compared with its patterns: it comes to them later, and does not
+    /// count them.
+    pub(crate) fn is_indifferent(&self) -> bool {
+        !self.is_up_to_date && self.is_lazy
+    }
+
+    /// Something was changed after the revision `before`, and it would take too long to find out now
+    /// whether it watches that: it does in its turn, and cannot know how much it missed until then.
+    pub(crate) fn stop_counting(&mut self, store: &Store, before: Revision) {
+        self.lag(store, before);
+        (self.is_counted, self.is_lazy) = (false, true);
+    }
+
     /// Many variables were changed after the revision `before`, perhaps some that it watches: it
     /// counts and tells them in its turn. False if it was told of this change already.
     pub(crate) fn fall_behind(&mut self, store: &Store, before: Revision) -> bool {
+        self.lag(store, before);
+        !std::mem::replace(&mut self.is_to_count, true)
+    }
+
+    /// It is behind from this revision on, if it was not before.
+    fn lag(&mut self, store: &Store, before: Revision) {
         if self.is_up_to_date {
             self.stop_at(before);
             // It goes on as soon as it can; until then the change must not be forgotten.
             self.walker = self.has_room.then(|| store.walker(self.seen()));
         }
-        !std::mem::replace(&mut self.is_to_count, true)
     }
 
     /// Whether it is to [`Self::count`].
@@ -154,11 +178,16 @@ impl Watch {
         self.is_to_count
     }
 
-    /// Counts how many of the variables that were changed it watches.
-    pub(crate) fn count(&mut self, keys: &[Key]) {
-        let matching = keys.iter().filter(|key| self.patterns.matches(text(key)));
-        self.missed += matching.count() as u64;
+    /// Counts how many of the variables that were changed it watches. False if that would take too
+    /// long: then it does not know how much it has missed.
+    pub(crate) fn count(&mut self, keys: &[Key]) -> bool {
         self.is_to_count = false;
+        self.is_counted &= keys.len() * (STEP + self.patterns.cost()) <= COUNT_MAX;
+        if self.is_counted {
+            let matching = keys.iter().filter(|key| self.patterns.matches(text(key)));
+            self.missed += matching.count() as u64;
+        }
+        self.is_counted
     }
 
     fn stop_at(&mut self, revision: Revision) {
@@ -210,7 +239,7 @@ impl Watch {
                 reply.count("skipped", skipped);
             }
             (self.missed, self.told, self.is_counted) = (0, 0, true);
-            self.is_wide = false;
+            (self.is_wide, self.is_lazy) = (false, false);
         }
         reply.continues();
         drop(reply);

@@ -11,7 +11,7 @@ use super::contract::Delivery;
 use super::entry::{Fields, write_event, write_value};
 use super::store::{Condition, Key, Past, Store, Variable};
 use super::table::Token;
-use super::watch::{Hit, STEP, Watch};
+use super::watch::{Hit, STEP, WORK_MAX, Watch};
 use crate::map::Revision;
 use crate::wire::reply::Reply;
 
@@ -19,6 +19,12 @@ use crate::wire::reply::Reply;
 /// Beyond that each is visited once, and walks along the history when it is its turn.
 /// So few in tests that there are more.
 const EVENTS_MAX: usize = if cfg!(test) { 10 } else { 4096 };
+
+/// Patterns of up to so many steps, see [`Patterns::cost`], are compared with each change at once,
+/// however many watchers there are: those that people write.
+///
+/// [`Patterns::cost`]: super::store::pattern::Patterns::cost
+const CHEAP: usize = 64;
 
 /// Everybody who listens.
 #[derive(Default)]
@@ -36,6 +42,31 @@ pub(crate) struct Watches {
     /// How many steps of patterns that took.
     #[cfg(test)]
     work: usize,
+}
+
+/// How many more steps may be spent on patterns that take long, because of one change. Beyond that
+/// watchers fall behind, and compare in their turns.
+struct Effort {
+    left: usize,
+    /// The revision before the change.
+    before: Revision,
+}
+
+impl Effort {
+    fn new(before: Revision) -> Self {
+        let left = WORK_MAX;
+        Effort { left, before }
+    }
+
+    /// Whether patterns of that cost are to be compared now.
+    fn allows(&mut self, cost: usize) -> bool {
+        if cost <= CHEAP {
+            return true;
+        }
+        let left = self.left.checked_sub(cost);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
 }
 
 /// A change of many variables, as long as not all have counted how many of them they watch. There is
@@ -163,8 +194,8 @@ impl Watches {
             }
         }
         match changed.len() {
-            1 => self.tell_one(&hits),
-            _ => self.tell_many(&hits),
+            1 => self.tell_one(store, before, &hits),
+            _ => self.tell_many(store, before, &hits),
         }
     }
 
@@ -174,10 +205,11 @@ impl Watches {
     fn wake_all(&mut self, store: &Store, before: Revision, changed: &[Past<'_>]) {
         while self.count_on(usize::MAX) {}
         let mut concerned = Vec::new();
+        let mut effort = Effort::new(before);
         for (who, past) in self.index.find_all(changed) {
             match self.listeners.get(&who) {
                 // Judged now: it waits for one variable, which may be another in its turn.
-                Some(Listener::Wait(_)) => drop(self.hit(who, past, false)),
+                Some(Listener::Wait(_)) => drop(self.hit(who, past, store, &mut effort)),
                 _ => concerned.push(who),
             }
         }
@@ -240,10 +272,11 @@ impl Watches {
     }
 
     /// One variable was changed: the reply is written once for all who want the same fields.
-    fn tell_one(&mut self, hits: &[(Token, &Past<'_>)]) {
+    fn tell_one(&mut self, store: &Store, before: Revision, hits: &[(Token, &Past<'_>)]) {
         let mut written: Vec<(Fields, Rc<[u8]>)> = Vec::new();
+        let mut effort = Effort::new(before);
         for &(who, past) in hits {
-            let Some(fields) = self.hit(who, past, true) else {
+            let Some(fields) = self.hit(who, past, store, &mut effort) else {
                 continue;
             };
             let known = written.iter().find(|(known, _)| *known == fields);
@@ -261,16 +294,19 @@ impl Watches {
 
     /// Several variables were changed at once: each watcher is told all of it in one reply, which is
     /// written once for all who want the same.
-    fn tell_many(&mut self, hits: &[(Token, &Past<'_>)]) {
+    fn tell_many(&mut self, store: &Store, before: Revision, hits: &[(Token, &Past<'_>)]) {
         let mut told: BTreeMap<Token, (Fields, Vec<&Past<'_>>)> = BTreeMap::new();
+        let mut effort = Effort::new(before);
         for &(who, past) in hits {
-            if let Some(fields) = self.hit(who, past, true) {
+            if let Some(fields) = self.hit(who, past, store, &mut effort) {
                 told.entry(who)
                     .or_insert_with(|| (fields, Vec::new()))
                     .1
                     .push(past);
             }
         }
+        // Who has fallen behind in the middle of the change tells all of it in its turn.
+        told.retain(|who, _| self.is_up_to_date(*who));
         let mut written: HashMap<Told<'_>, Rc<[u8]>> = HashMap::new();
         for (who, (fields, events)) in told {
             let keys = events.iter().map(|past| &*past.key).collect();
@@ -282,7 +318,13 @@ impl Watches {
     }
 
     /// A variable that `who` may listen to was changed. If it is to be told, the fields it wants.
-    fn hit(&mut self, who: Token, past: &Past<'_>, can_tell: bool) -> Option<Fields> {
+    fn hit(
+        &mut self,
+        who: Token,
+        past: &Past<'_>,
+        store: &Store,
+        effort: &mut Effort,
+    ) -> Option<Fields> {
         #[cfg(test)]
         (self.steps += 1);
         match self.listeners.get_mut(&who)? {
@@ -294,14 +336,27 @@ impl Watches {
                 }
                 None
             }
+            Listener::Watch(watch) if watch.is_indifferent() => None,
             Listener::Watch(watch) => {
-                let key = past.key_text();
+                let cost = watch.patterns().cost();
+                if !effort.allows(cost) {
+                    watch.stop_counting(store, effort.before);
+                    self.outbox.push(Delivery::Wake(who));
+                    return None;
+                }
                 #[cfg(test)]
-                (self.work += watch.patterns().cost());
-                let is_told = watch.patterns().matches(key)
-                    && watch.hit(past.revision, can_tell) == Hit::Tell;
+                (self.work += cost);
+                let is_told = watch.patterns().matches(past.key_text())
+                    && watch.hit(past.revision) == Hit::Tell;
                 is_told.then(|| watch.fields())
             }
+        }
+    }
+
+    fn is_up_to_date(&self, who: Token) -> bool {
+        match self.listeners.get(&who) {
+            Some(Listener::Watch(watch)) => watch.is_up_to_date(),
+            _ => false,
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::daemon::store::pattern::Patterns;
 use crate::daemon::store::{Budget, Condition, Progress, Value, Writer};
-use crate::daemon::watch::{Begin, WORK_MAX};
+use crate::daemon::watch::Begin;
 use crate::map::Limits;
 
 const WRITER: Writer = Writer { uid: 1, pid: 2 };
@@ -791,6 +791,17 @@ fn patterns_that_take_long_are_compared_in_the_turns_of_their_watchers() {
     world.set("k/1");
     world.tell();
     assert!(!world.watches.outbox().is_empty());
+}
+
+/// Counting is done in one go, so it must not take long.
+#[test]
+fn a_change_of_many_is_not_counted_with_patterns_that_take_long() {
+    let counts = |patterns| {
+        let keys = vec![Key::from("k".repeat(255).as_bytes()); 4096];
+        Watch::new(patterns, ALL, Begin::Now, Revision(0)).count(&keys)
+    };
+    assert!(counts(Patterns::all()));
+    assert!(!counts(slow_patterns()));
 }
 
 /// Who leaves does not count any more, and is not waited for.
