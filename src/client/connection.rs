@@ -16,11 +16,15 @@ use rustix::net::{
 
 use super::address::Address;
 use super::options::Options;
-use super::spin::{Spin, WINDOW};
+use crate::sys::spin::Spin;
 use crate::wire::frame::{Framer, TooLong};
 
 /// How much is read at once, in bytes; as much as the service sends at once.
 const READ: usize = 64 << 10;
+
+/// How long to ask for an answer before sleeping: one from another CPU takes a tenth of it if that is
+/// awake, and most of it if it sleeps.
+const SPIN: Duration = Duration::from_micros(50);
 
 /// How many times as long as for the beginning of a message we wait for its end.
 const WHOLE: u32 = 6;
@@ -149,7 +153,7 @@ impl Connection {
     /// Asks for some µs whether something is there, without sleeping. True if so.
     fn spin(&mut self) -> Result<bool, Broken> {
         let start = Instant::now();
-        while start.elapsed() < WINDOW {
+        while start.elapsed() < SPIN {
             if self.try_read()? {
                 self.spin.has_hit();
                 return Ok(true);

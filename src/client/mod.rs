@@ -17,7 +17,6 @@ mod message;
 mod options;
 mod question;
 mod route;
-mod spin;
 #[cfg(test)]
 mod tests;
 mod value;

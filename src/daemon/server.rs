@@ -26,6 +26,7 @@ use super::table::{Table, Token};
 use crate::sys::listen::Bound;
 use crate::sys::manager;
 use crate::sys::signals::{Signal, Signals};
+use crate::sys::spin::Spin;
 
 /// How much is read at once, in bytes; as much as sd-varlink does.
 const READ: usize = 64 << 10;
@@ -36,6 +37,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// When so many listeners were told of what a connection changes, others have their turn before its
 /// next call: after about a millisecond. So few in tests that there are more.
 const TOLD_MAX: usize = if cfg!(test) { 4 } else { 512 };
+/// How long to ask for more before sleeping, after somebody was served: who calls again at once does
+/// so within a few µs, if it need not be woken for that.
+const SPIN: Duration = Duration::from_micros(10);
 /// Most connections of a user that wait to be told that they are too many; others are closed at
 /// once.
 const REFUSED_MAX: usize = 16;
@@ -96,6 +100,8 @@ pub(crate) struct Server<S: Serve> {
     /// How many connections are there only to be told that they are too many, of each user.
     refused: HashMap<u32, usize>,
     accept_paused: bool,
+    /// Whether it pays to ask for more before sleeping.
+    spin: Spin,
     watchdog: Option<Duration>,
     state: State,
     log: Sparingly,
@@ -131,6 +137,7 @@ impl<S: Serve> Server<S> {
             queue: Queue::default(),
             refused: HashMap::new(),
             accept_paused: false,
+            spin: Spin::new(true),
             watchdog: manager::watchdog_interval(),
             state: State::Serving,
             log: Sparingly::default(),
@@ -180,8 +187,9 @@ impl<S: Serve> Server<S> {
         self.ask_listeners(EventFlags::IN)?;
         let mut ready = Vec::new();
         while !self.is_over() {
+            let has_served = !ready.is_empty();
             ready.clear();
-            self.poller.wait(self.timeout(), &mut ready)?;
+            self.wait(has_served, &mut ready)?;
             for &(name, flags) in &ready {
                 self.serve(name, flags)?;
             }
@@ -218,6 +226,25 @@ impl<S: Serve> Server<S> {
             State::Stopping(_) => self.connections.is_empty(),
             State::Over(_) => true,
         }
+    }
+
+    /// Waits until there is something to do. If somebody was served just now, it asks for more before
+    /// it sleeps: whoever calls again at once, from another CPU, need not wake it then.
+    fn wait(&mut self, has_served: bool, ready: &mut Vec<(u64, EventFlags)>) -> io::Result<()> {
+        let timeout = self.timeout();
+        let has_time = timeout.is_none_or(|timeout| timeout > SPIN);
+        if has_served && has_time && self.spin.is_due() {
+            let start = Instant::now();
+            while start.elapsed() < SPIN {
+                self.poller.wait(Some(Duration::ZERO), ready)?;
+                if !ready.is_empty() {
+                    self.spin.has_hit();
+                    return Ok(());
+                }
+            }
+            self.spin.has_missed();
+        }
+        self.poller.wait(timeout, ready)
     }
 
     fn timeout(&self) -> Option<Duration> {

@@ -1,6 +1,7 @@
 //! System calls that std and rustix lack or that need care.
 
 pub(crate) mod address;
+pub(crate) mod spin;
 
 #[cfg(feature = "service")]
 pub(crate) mod activation;

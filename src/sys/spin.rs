@@ -1,40 +1,37 @@
-//! Whether it is worth asking for an answer again and again before sleeping.
+//! Whether it is worth asking again and again before sleeping.
 //!
-//! Going to sleep and being woken again costs more than an answer does, if service and caller run
-//! on two CPUs. So the caller asks for some µs whether the answer is there. Where the answer takes
-//! longer, because the service waits for the same CPU, is busy or not running yet, that is time
+//! Going to sleep and being woken again costs more than most answers do, if those who talk to one
+//! another run on two CPUs. So for some µs they ask whether something is there. Where that takes
+//! longer, because the other one waits for the same CPU, is busy or has nothing to say, that is time
 //! wasted: if misses are not rare it is left out for a while, which doubles until they are.
-
-use std::time::Duration;
+//!
+//! How long to ask is known to those who do it.
 
 use rustix::process::Pid;
 use rustix::thread::sched_getaffinity;
 
-/// How long to ask before sleeping: an answer from another CPU takes a tenth of it if that is
-/// awake, and most of it if it sleeps.
-pub(super) const WINDOW: Duration = Duration::from_micros(50);
-/// How many hits make up for a miss. On one CPU a hit saves about this part of a window, when the
-/// service was run before the caller asked; on two it saves more.
+/// How many hits make up for a miss. On one CPU a hit saves a client about this part of the time that
+/// a miss takes, when the service was run before the caller asked; on two it saves more.
 const HITS_PER_MISS: u32 = 32;
 /// The most misses that hits can make up for in advance, and what there is to begin with.
 const CREDIT_MAX: u32 = 4 * HITS_PER_MISS;
-/// The longest while in which it is left out, in calls: missing once in so many costs 0.05 µs a
-/// call.
+/// The longest while in which it is left out, in times: 50 µs once in so many are 0.05 µs each
+/// time.
 const PAUSE_MAX: u32 = 1024;
 
-/// The experience with one connection.
+/// The experience with one connection, or with all that a service has.
 #[derive(Debug)]
-pub(super) enum Spin {
+pub(crate) enum Spin {
     /// It cannot help here, or is not wanted.
     Never,
     Adaptive(Experience),
 }
 
 #[derive(Debug)]
-pub(super) struct Experience {
+pub(crate) struct Experience {
     /// How many hits there were more than were needed to make up for the misses.
     credit: u32,
-    /// How many calls do without it from now on.
+    /// How many times it is left out from now on.
     pause: u32,
     /// How long the next pause is.
     next_pause: u32,
@@ -42,7 +39,7 @@ pub(super) struct Experience {
 
 impl Spin {
     /// As long as there is no experience, it is tried.
-    pub(super) fn new(is_wanted: bool) -> Spin {
+    pub(crate) fn new(is_wanted: bool) -> Spin {
         match is_wanted && is_there_another_cpu() {
             true => Spin::Adaptive(Experience::default()),
             false => Spin::Never,
@@ -50,7 +47,7 @@ impl Spin {
     }
 
     /// Whether to ask this time. To be followed by [`Spin::has_hit`] or [`Spin::has_missed`].
-    pub(super) fn is_due(&mut self) -> bool {
+    pub(crate) fn is_due(&mut self) -> bool {
         match self {
             Spin::Never => false,
             Spin::Adaptive(experience) => experience.is_due(),
@@ -58,14 +55,14 @@ impl Spin {
     }
 
     /// The answer came in time.
-    pub(super) fn has_hit(&mut self) {
+    pub(crate) fn has_hit(&mut self) {
         if let Spin::Adaptive(experience) = self {
             experience.has_hit();
         }
     }
 
     /// The answer did not come in time.
-    pub(super) fn has_missed(&mut self) {
+    pub(crate) fn has_missed(&mut self) {
         if let Spin::Adaptive(experience) = self {
             experience.has_missed();
         }
@@ -109,8 +106,8 @@ impl Experience {
     }
 }
 
-/// Whether the service may run while this thread does not sleep. If this one is bound to a CPU, the
-/// service need not be bound to the same: then it counts what the first process may run on, which
+/// Whether the other one may run while this thread does not sleep. If this one is bound to a CPU, the
+/// other need not be bound to the same: then it counts what the first process may run on, which
 /// hardly anybody binds.
 fn is_there_another_cpu() -> bool {
     [None, Some(Pid::INIT)]
