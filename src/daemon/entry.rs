@@ -13,6 +13,14 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    /// How many different ones there are.
+    pub(crate) const COUNT: usize = 4;
+
+    /// Which of them this is, from 0.
+    pub(crate) fn number(self) -> usize {
+        2 * usize::from(self.values) + usize::from(self.metadata)
+    }
+
     /// What a caller of List or Watch wants.
     pub(crate) fn wanted(keys_only: Option<bool>, metadata: Option<bool>) -> Self {
         Fields {

@@ -26,12 +26,18 @@ const EVENTS_MAX: usize = if cfg!(test) { 10 } else { 4096 };
 /// [`Patterns::cost`]: super::store::pattern::Patterns::cost
 const CHEAP: usize = 64;
 
+/// So many bytes of the memory in which replies are written are kept: most events are shorter.
+const DRAFT: usize = 4 << 10;
+
 /// Everybody who listens.
 #[derive(Default)]
 pub(crate) struct Watches {
     listeners: HashMap<Token, Listener>,
     index: Index,
     outbox: Vec<Delivery>,
+    /// Memory for what is found and written at each change.
+    found: Vec<Token>,
+    draft: Vec<u8>,
     watches: u64,
     skipped: u64,
     /// The last change that was too large to be told at once.
@@ -184,19 +190,22 @@ impl Watches {
     /// The store was changed, and this is the new revision: whoever must hear of it does.
     pub(crate) fn notify(&mut self, store: &Store, revision: Revision) {
         let before = Revision(revision.0 - 1);
+        if let Some(past) = store.last_set() {
+            return self.tell_one(store, before, &past);
+        }
         let changed: Vec<Past<'_>> = store.after(&(before, None)).collect();
+        if let [past] = &changed[..] {
+            return self.tell_one(store, before, past);
+        }
         let mut hits: Vec<(Token, &Past<'_>)> = Vec::new();
         for past in &changed {
             let key = past.key_text();
             self.index.find(key, |who| hits.push((who, past)));
-            if hits.len() > EVENTS_MAX && changed.len() > 1 {
+            if hits.len() > EVENTS_MAX {
                 return self.wake_all(store, before, &changed);
             }
         }
-        match changed.len() {
-            1 => self.tell_one(store, before, &hits),
-            _ => self.tell_many(store, before, &hits),
-        }
+        self.tell_many(store, before, &hits);
     }
 
     /// More events than are told at once: everybody who may have to hear of them is woken to walk
@@ -272,24 +281,20 @@ impl Watches {
     }
 
     /// One variable was changed: the reply is written once for all who want the same fields.
-    fn tell_one(&mut self, store: &Store, before: Revision, hits: &[(Token, &Past<'_>)]) {
-        let mut written: Vec<(Fields, Rc<[u8]>)> = Vec::new();
+    fn tell_one(&mut self, store: &Store, before: Revision, past: &Past<'_>) {
+        let mut found = std::mem::take(&mut self.found);
+        self.index.find(past.key_text(), |who| found.push(who));
+        let mut written: [Option<Rc<[u8]>>; Fields::COUNT] = Default::default();
         let mut effort = Effort::new(before);
-        for &(who, past) in hits {
-            let Some(fields) = self.hit(who, past, store, &mut effort) else {
-                continue;
-            };
-            let known = written.iter().find(|(known, _)| *known == fields);
-            let reply = match known {
-                Some((_, reply)) => Rc::clone(reply),
-                None => {
-                    let reply = event_reply([past], fields);
-                    written.push((fields, Rc::clone(&reply)));
-                    reply
-                }
-            };
-            self.outbox.push(Delivery::Tell(who, reply));
+        for who in found.drain(..) {
+            if let Some(fields) = self.hit(who, past, store, &mut effort) {
+                let reply = written[fields.number()]
+                    .get_or_insert_with(|| event_reply(&mut self.draft, [past], fields));
+                let reply = Rc::clone(reply);
+                self.outbox.push(Delivery::Tell(who, reply));
+            }
         }
+        self.found = found;
     }
 
     /// Several variables were changed at once: each watcher is told all of it in one reply, which is
@@ -312,7 +317,7 @@ impl Watches {
             let keys = events.iter().map(|past| &*past.key).collect();
             let reply = written
                 .entry((fields, keys))
-                .or_insert_with(|| event_reply(events, fields));
+                .or_insert_with(|| event_reply(&mut self.draft, events, fields));
             self.outbox.push(Delivery::Tell(who, Rc::clone(reply)));
         }
     }
@@ -364,13 +369,14 @@ impl Watches {
 /// What tells replies to one change from one another: the fields, and the keys.
 type Told<'k> = (Fields, Vec<&'k [u8]>);
 
-/// A reply with these events, to a watcher that is up to date.
+/// A reply with these events, to a watcher that is up to date; written in `draft`.
 fn event_reply<'p, 's: 'p>(
+    draft: &mut Vec<u8>,
     events: impl IntoIterator<Item = &'p Past<'s>>,
     fields: Fields,
 ) -> Rc<[u8]> {
-    let mut out = Vec::new();
-    let mut reply = Reply::new(&mut out).parameters();
+    draft.clear();
+    let mut reply = Reply::new(&mut *draft).parameters();
     let mut array = reply.array("events");
     let mut revision = Revision::default();
     for past in events {
@@ -382,7 +388,9 @@ fn event_reply<'p, 's: 'p>(
     reply.bool("upToDate", true);
     reply.continues();
     drop(reply);
-    out.into()
+    let reply = Rc::from(&draft[..]);
+    draft.shrink_to(DRAFT);
+    reply
 }
 
 /// The last reply to a Wait.

@@ -76,6 +76,17 @@ impl Changes {
         }
     }
 
+    /// The variable that was changed at this revision, which is the last, if it was one alone. What
+    /// cannot be told at a glance is `None` as well.
+    pub(super) fn only(&self, revision: Revision) -> Option<Id> {
+        let piece = self.pieces.back()?;
+        let since = u32::try_from(revision.0.checked_sub(piece.first.0)?).ok()?;
+        match piece.entries[..] {
+            [.., (before, _), (last, id)] if before < since && last == since => Some(id),
+            _ => None,
+        }
+    }
+
     /// All entries after a revision, in order, stale ones among them.
     pub(super) fn after(&self, revision: Revision) -> impl Iterator<Item = (Revision, Id)> {
         let begins_before = |piece: &Piece| piece.first <= revision;

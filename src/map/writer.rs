@@ -196,6 +196,15 @@ impl<M: Memory> Map<M> {
         })
     }
 
+    /// The variable that the last change set, if it was one alone; `None` also if that cannot be told
+    /// at a glance. What [`Self::after`] finds in many steps, for the case that is most frequent.
+    pub(crate) fn last(&self) -> Option<Entry<'_, M>> {
+        let revision = self.revision();
+        let id = self.changes.only(revision)?;
+        let block = self.places.block_of(id, revision)?;
+        (block::revision(&self.memory, block) == revision).then(|| self.entry(block))
+    }
+
     /// Defines a variable or replaces its value.
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8], stamp: &Stamp) -> Result<Set, Full> {
         let set = self.try_set(key, value, stamp);

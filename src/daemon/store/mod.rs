@@ -305,6 +305,11 @@ impl Store {
         self.history.trim();
     }
 
+    /// The last change, if one variable was set; `None` may mean anything else.
+    pub(crate) fn last_set(&self) -> Option<Past<'_>> {
+        self.map.last().map(Variable).map(Past::set)
+    }
+
     /// What changed after a position in the history, in order: each variable once, at its last
     /// change.
     pub(crate) fn after(&self, position: &Position) -> impl Iterator<Item = Past<'_>> {
