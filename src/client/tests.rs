@@ -442,6 +442,22 @@ fn a_wait_ends_in_time_also_if_nobody_accepts() {
     assert!(started.elapsed() < WATCHDOG);
 }
 
+/// A service that was stopped in a debugger accepts and says nothing. The wait went on for as long
+/// as any answer may take, beyond the time that it was given, and then told that there is no service.
+#[test]
+fn a_wait_ends_in_time_also_if_nobody_answers() {
+    for until in [Until::defined(), Until::changed_from(Revision(7))] {
+        let fake = Fake::new(|listener| {
+            accept(&listener).hears_anything().hears_the_end();
+        });
+        let mut client = fake.client_with(Options::new().timeout(2 * WATCHDOG));
+        let started = Instant::now();
+        let result = client.wait_until("k", until.within(Duration::from_millis(1)));
+        assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
+        assert!(started.elapsed() < WATCHDOG);
+    }
+}
+
 impl Caller {
     /// Is the service for one that waits for a change of `k`, which has this revision. Whether it
     /// has changed for the caller; if not, nothing is said.
