@@ -317,3 +317,13 @@ fn a_wait_ends_in_time_also_while_the_service_is_away() {
     daemon.wait();
     assert_eq!(wait.end().0.code(), Some(124));
 }
+
+/// The service is stopped, not gone: connecting succeeds, and no answer ever comes.
+#[test]
+fn a_wait_ends_in_time_also_if_the_service_says_nothing() {
+    let daemon = Daemon::start();
+    daemon.signal(Signal::STOP);
+    let wait = Running::start(&daemon, &["wait", "-t", "100ms", "k"]);
+    assert_eq!(wait.end().0.code(), Some(124));
+    daemon.signal(Signal::CONT);
+}

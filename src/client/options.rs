@@ -45,8 +45,9 @@ impl Options {
     /// How long the service may take to accept a connection, to take more of a request, and to
     /// tell more of an answer, before it counts as [`Error::Silent`]. 5 s, if this is not called.
     ///
-    /// Waits and watches have no such limit: they wait for what happens. Only their first sign of
-    /// life, and what comes after the time that a wait was given, have it.
+    /// Waits and watches have no such limit: they wait for what happens. Only a watch's first sign of
+    /// life has it. A wait that was given a time ends with that, also if nothing is ever said, but
+    /// not before a second has passed: the service may have to be started.
     pub fn timeout(self, timeout: Duration) -> Options {
         let (least, most) = TIMEOUT_RANGE;
         let timeout = timeout.clamp(least, most);

@@ -18,6 +18,11 @@ use super::route::{Outage, Route};
 
 /// As long as the kernel is ever told to wait: a century, so that nothing overflows.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+/// How long a service that is there may take to say that the time is over. Later than that it is over
+/// without its word.
+const LATE: Duration = Duration::from_millis(200);
+/// Whatever time is given, so long the service has to answer at all: it may have to be started.
+const LEAST: Duration = Duration::from_secs(1);
 /// The revision that no variable has: whatever there is, it has changed from that.
 const NEVER: i64 = i64::MAX;
 
@@ -81,6 +86,9 @@ pub(super) fn wait(
             }
             Ok(Err(Problem::Nonsense(what))) => return Err(route.nonsense(what)),
             Err(Broken::Lost) => None,
+            Err(Broken::Silent) if question.left() == Some(Duration::ZERO) => {
+                return Err(question.timed_out());
+            }
             Err(broken) => return Err(route.broken(broken)),
         };
         let mut this = Outage::of_lost(opened.elapsed(), outage.take()).until(question.deadline());
@@ -90,9 +98,7 @@ pub(super) fn wait(
         connection = route
             .reopen(&mut this)
             .map_err(|error| match question.left() {
-                Some(Duration::ZERO) => Error::TimedOut {
-                    key: key.to_owned(),
-                },
+                Some(Duration::ZERO) => question.timed_out(),
                 _ => error,
             })?;
         outage = Some(this);
@@ -106,7 +112,8 @@ impl Question<'_> {
         if self.args.changedFrom.is_some_and(|from| from != 0) {
             let request = request("GetStatus", &GetStatus_Args {}, Replies::One);
             connection.send(&request)?;
-            let expected = Expect::Answer(self.route.options.timeout);
+            let limit = self.route.options.timeout;
+            let expected = Expect::Answer(self.patience().map_or(limit, |most| limit.min(most)));
             match connection.receive(expected, reply::<Running>)? {
                 Ok(reply) => self.is_of(reply.parameters.instance),
                 Err(problem) => return Ok(Err(problem)),
@@ -116,8 +123,18 @@ impl Question<'_> {
         self.args.timeoutUSec = left.map(|left| left.as_micros() as i64);
         connection.send(&request("Wait", &self.args, Replies::One))?;
         // The service counts the time; we only see whether it does.
-        let expected = Expect::Event(left.map(|left| left + self.route.options.timeout));
-        connection.receive(expected, reply)
+        connection.receive(Expect::Event(self.patience()), reply)
+    }
+
+    /// How long the service may say nothing.
+    fn patience(&self) -> Option<Duration> {
+        let patience = |left: Duration| left.max(LEAST) + LATE;
+        self.left().map(patience)
+    }
+
+    fn timed_out(&self) -> Error {
+        let key = self.args.key.clone();
+        Error::TimedOut { key }
     }
 
     /// It is asked of this instance.
