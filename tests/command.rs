@@ -176,6 +176,21 @@ fn one_line_is_one_variable() {
 }
 
 #[test]
+fn a_key_is_no_pattern_where_one_variable_is_meant() {
+    let daemon = Daemon::start();
+    let strange = r"a*?[b]{c,d}\/";
+    for (key, status) in [(strange, 1), (strange, 0), ("a**", 1), ("*", 1), ("a=b", 4)] {
+        if status == 0 {
+            globstash(&daemon, &["set", key, "v"]).assert().success();
+        }
+        globstash(&daemon, &["exists", key]).assert().code(status);
+    }
+    globstash(&daemon, &["exists", &"k".repeat(5000)])
+        .assert()
+        .code(4);
+}
+
+#[test]
 fn a_long_list_comes_whole_and_goes_whole() {
     let daemon = Daemon::start();
     define_many(&daemon, 5000, &"v".repeat(100));

@@ -6,11 +6,10 @@ use crate::client::Revision;
 
 use super::Context;
 use super::args::Exists;
-use super::get::Variable;
 use super::outcome::{Answer, Failure};
 use super::output::Output;
 
-/// What the service tells of a variable, but for its value.
+/// What is told of a variable.
 #[derive(Serialize)]
 struct Reply {
     defined: bool,
@@ -18,16 +17,14 @@ struct Reply {
 }
 
 pub(super) fn run(args: Exists, context: &Context) -> Result<Answer, Failure> {
-    let variable = Variable::from(context.connect()?.entry(&args.key)?);
+    let revision = context.connect()?.revision(&args.key)?;
+    let defined = revision != Revision::UNDEFINED;
     if context.json {
         let mut output = Output::new();
-        output.json(&Reply {
-            defined: variable.defined,
-            revision: variable.revision,
-        })?;
+        output.json(&Reply { defined, revision })?;
         output.finish()?;
     }
-    Ok(match variable.defined {
+    Ok(match defined {
         true => Answer::Yes,
         false => Answer::No,
     })

@@ -187,6 +187,40 @@ impl Client {
         })
     }
 
+    /// The revision of a variable's last change, [`Revision::UNDEFINED`] if it is not defined: tells
+    /// whether it is, and whether it has changed, however long its value is.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// # use globstash::Revision;
+    /// let revision = client.set("config/image", vec![0; 1 << 20])?;
+    /// assert_eq!(client.revision("config/image")?, revision);
+    /// assert_eq!(client.revision("config/other")?, Revision::UNDEFINED);
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn revision(&mut self, key: &str) -> Result<Revision, Error> {
+        let Patterns(patterns) = Patterns::keys([key]);
+        #[allow(non_snake_case, reason = "the name that it has on the wire")]
+        let (keysOnly, metadata) = Fields::KEYS.into_wire();
+        let args = generated::List_Args {
+            patterns,
+            keysOnly,
+            metadata,
+        };
+        let listed: Result<generated::List_Reply, Error> = self.call("List", &args, Purpose::Read);
+        let revision = match listed {
+            Ok(reply) => reply.entries.first().map(|entry| entry.revision),
+            Err(Error::InvalidPattern { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        // What cannot be a key is not in a list either: that a read has to tell.
+        let revision = match revision {
+            Some(revision) => revision,
+            None => self.ask_for(key, None)?.revision,
+        };
+        Ok(Revision::from_wire(revision))
+    }
+
     fn ask_for(
         &mut self,
         key: &str,

@@ -308,6 +308,35 @@ fn a_long_answer_comes_whole() {
     assert_eq!(fake.client().get("k").unwrap(), Some(long.into()));
 }
 
+/// To tell whether a variable is defined, all of its value was fetched.
+#[test]
+fn a_revision_is_asked_for_without_the_value() {
+    let fake = Fake::new(|listener| {
+        let list = |pattern| json!({"patterns": [pattern], "keysOnly": true});
+        accept(&listener)
+            .hears("List", list(r"a\*\/"))
+            .replies(json!({"entries": [{"key": "a*/", "revision": 7}], "revision": 9}))
+            .hears("List", list("l"))
+            .replies(json!({"entries": [], "revision": 9}))
+            .hears("Get", json!({"key": "l"}))
+            .replies(json!({"defined": false, "value": "", "revision": 0}))
+            .hears("List", list("m"))
+            .says(json!({"error": "io.globstash.InvalidPattern",
+                "parameters": {"pattern": "m", "reason": "r"}}))
+            .hears("Get", json!({"key": "m"}))
+            .says(json!({"error": "io.globstash.InvalidKey",
+                "parameters": {"key": "m", "reason": "r"}}))
+            .hears_the_end();
+    });
+    let mut client = fake.client();
+    assert_eq!(client.revision("a*/").unwrap(), Revision(7));
+    assert_eq!(client.revision("l").unwrap(), Revision::UNDEFINED);
+    assert!(matches!(
+        client.revision("m"),
+        Err(Error::InvalidKey { .. })
+    ));
+}
+
 #[test]
 fn a_list_comes_in_pieces_and_lets_the_client_go_on() {
     let fake = Fake::new(|listener| {
