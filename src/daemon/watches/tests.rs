@@ -514,6 +514,26 @@ fn a_watcher_of_other_keys_is_not_reset_by_tombstones_that_were_dropped() {
     assert_eq!(world.clients[0].events.len(), 1);
 }
 
+/// A watcher of variables that do not change was told so little that it had to begin anew when its
+/// connection was lost, though it had missed nothing.
+#[test]
+fn a_watcher_hears_how_far_it_is_while_only_others_change() {
+    let mut world = World::new();
+    world.play(&Step::Set(0));
+    (0..3).for_each(|_| world.watch(&["a"], Start::Now));
+    for _ in 0..100 {
+        world.flood(1);
+        (0..3).for_each(|index| world.turn(index));
+        let forgotten = world.store.forgotten().0;
+        assert!(world.clients.iter().all(|client| client.seen >= forgotten));
+    }
+    assert!(world.store.forgotten() > Revision(100));
+    assert!(world.clients.iter().all(|client| client.replies < 50));
+    world.watch(&["a"], Start::LikeOther(0));
+    assert_eq!(world.clients[3].resets, 0);
+    world.check();
+}
+
 #[test]
 fn a_change_costs_as_many_steps_as_it_has_listeners() {
     let mut index = Index::default();
