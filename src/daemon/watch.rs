@@ -47,6 +47,10 @@ pub(crate) struct Watch {
     /// What keeps what it needs from being forgotten, after its first turn of several.
     walker: Option<Walker>,
     is_up_to_date: bool,
+    /// The revision that it was told last.
+    heard: Revision,
+    /// Whether it is to be told how far it is, though nothing has happened that it watches.
+    is_to_remind: bool,
     /// Whether it watches too many keys to look for each.
     is_wide: bool,
     /// Whether it took all that it was sent.
@@ -105,6 +109,8 @@ impl Watch {
             position: (after, None),
             walker: None,
             is_up_to_date: false,
+            heard: Revision::default(),
+            is_to_remind: false,
             is_wide: false,
             has_room: false,
             start: if matches!(begin, Begin::After(_)) {
@@ -135,6 +141,7 @@ impl Watch {
     /// A variable that it watches was changed.
     pub(crate) fn hit(&mut self, revision: Revision) -> Hit {
         if self.is_up_to_date && self.has_room {
+            self.heard = revision;
             return Hit::Tell;
         }
         if self.is_up_to_date {
@@ -142,6 +149,13 @@ impl Watch {
         }
         self.missed += 1;
         Hit::Missed
+    }
+
+    /// Whether it is worth telling it how far it is, and is to be done in its turn: a client that comes
+    /// back goes on with what it was told.
+    pub(crate) fn remind(&mut self, now: Revision) -> bool {
+        self.is_to_remind = self.is_up_to_date && self.has_room && self.heard < now;
+        self.is_to_remind
     }
 
     /// Whether changes need not be compared with its patterns: it comes to them later, and does not
@@ -210,7 +224,12 @@ impl Watch {
     /// changes it now knows to have been left out.
     pub(crate) fn catch_up(&mut self, store: &Store, out: &mut Vec<u8>) -> u64 {
         self.has_room = true;
+        let is_to_remind = std::mem::take(&mut self.is_to_remind);
         if self.is_up_to_date && !self.is_first {
+            if is_to_remind {
+                self.heard = store.revision();
+                write_progress(self.heard, out);
+            }
             return 0;
         }
         let lost = match self.walker {
@@ -246,7 +265,7 @@ impl Watch {
         let is_news = self.is_up_to_date && (!self.was_up_to_date || skipped > 0);
         let says_something = events > 0 || self.is_first || self.is_reset || is_news;
         match says_something {
-            true => self.was_up_to_date = self.is_up_to_date,
+            true => (self.was_up_to_date, self.heard) = (self.is_up_to_date, self.position.0),
             false => out.truncate(start),
         }
         (self.is_first, self.is_reset) = (false, false);
@@ -345,4 +364,13 @@ impl Watch {
             past.revision <= self.start || self.walker.is_some() && tombstone.born > seen
         })
     }
+}
+
+/// A reply that tells only that everything up to a revision was told.
+fn write_progress(revision: Revision, out: &mut Vec<u8>) {
+    let mut reply = Reply::new(out).parameters();
+    drop(reply.array("events"));
+    reply.count("revision", revision.0);
+    reply.bool("upToDate", true);
+    reply.continues();
 }

@@ -5,11 +5,12 @@
 //! What they are to be sent goes into an outbox; nothing here knows a socket.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::rc::Rc;
 
 use super::contract::Delivery;
 use super::entry::{Fields, write_event, write_value};
-use super::store::{Condition, Key, Past, Store, Variable};
+use super::store::{Condition, Key, Past, Store, TOMBSTONES_MAX, Variable};
 use super::table::Token;
 use super::watch::{Hit, STEP, WORK_MAX, Watch};
 use crate::map::Revision;
@@ -32,8 +33,9 @@ const DRAFT: usize = 4 << 10;
 /// Everybody who listens.
 #[derive(Default)]
 pub(crate) struct Watches {
-    listeners: HashMap<Token, Listener>,
+    listeners: BTreeMap<Token, Listener>,
     index: Index,
+    reminders: Reminders,
     outbox: Vec<Delivery>,
     /// Memory for what is found and written at each change.
     found: Vec<Token>,
@@ -87,6 +89,29 @@ struct Large {
     who: Vec<Token>,
     /// How many of them still have not, and are there.
     left: usize,
+}
+
+/// Who is told next how far it is.
+#[derive(Default)]
+struct Reminders {
+    /// The listener behind which it goes on; at the end, with the first.
+    last: Option<Token>,
+    /// What had been deleted when that was looked at last.
+    buried: u64,
+    /// What of that was for less than one listener.
+    rest: u64,
+}
+
+impl Reminders {
+    /// How many of so many listeners have their turn, now that so much was deleted.
+    fn due(&mut self, buried: u64, listeners: usize) -> usize {
+        const ROUND: u64 = TOMBSTONES_MAX as u64 / 2;
+        let since = buried - std::mem::replace(&mut self.buried, buried);
+        // One more than there are: the end of a round is a turn.
+        let turns = since * (listeners as u64 + 1) + self.rest;
+        self.rest = turns % ROUND;
+        (turns / ROUND) as usize
+    }
 }
 
 enum Listener {
@@ -189,6 +214,38 @@ impl Watches {
 
     /// The store was changed, and this is the new revision: whoever must hear of it does.
     pub(crate) fn notify(&mut self, store: &Store, revision: Revision) {
+        self.tell(store, revision);
+        self.remind(store);
+    }
+
+    /// Wakes some of those who have heard nothing for long, to be told how far they are: as long as a
+    /// connection lasts, nothing is forgotten that its watcher would be asked about if it came back.
+    /// So each has its turn once while half as much is deleted as is remembered.
+    fn remind(&mut self, store: &Store) {
+        let count = self.reminders.due(store.buried(), self.listeners.len());
+        let first = match self.reminders.last {
+            Some(last) => Bound::Excluded(last),
+            None => Bound::Unbounded,
+        };
+        let mut last = None;
+        for (who, listener) in self
+            .listeners
+            .range_mut((first, Bound::Unbounded))
+            .take(count)
+        {
+            last = Some(*who);
+            if let Listener::Watch(watch) = listener
+                && watch.remind(store.revision())
+            {
+                self.outbox.push(Delivery::Wake(*who));
+            }
+        }
+        if count > 0 {
+            self.reminders.last = last;
+        }
+    }
+
+    fn tell(&mut self, store: &Store, revision: Revision) {
         let before = Revision(revision.0 - 1);
         if let Some(past) = store.last_set() {
             return self.tell_one(store, before, &past);

@@ -23,7 +23,7 @@ pub(super) const LAST_VALUES_MAX: usize = 256 << 10;
 
 /// What tombstones may take, in bytes: those of some thousand ordinary variables. So few in tests
 /// that they are dropped there.
-const TOMBSTONES_MAX: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
+pub(crate) const TOMBSTONES_MAX: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
 /// What tombstones may take beside that, in bytes, which are kept for those who catch up: some twenty
 /// thousand. More, and a turn in which a walk passes all of them takes more than a millisecond.
@@ -51,6 +51,8 @@ pub(super) struct History {
     graves: HashMap<Key, Revision>,
     /// What the tombstones take, without those that are kept.
     bytes: usize,
+    /// What all have taken that ever were.
+    buried: u64,
     forgotten: Revision,
     walkers: Walkers,
     /// Tombstones up to this one are kept only for those who walk.
@@ -169,6 +171,12 @@ impl History {
         self.forgotten
     }
 
+    /// What all tombstones have taken that ever were, in bytes: with every [`TOMBSTONES_MAX`] more,
+    /// those that were there are not known any more.
+    pub(super) fn buried(&self) -> u64 {
+        self.buried
+    }
+
     /// Somebody who has seen everything up to this revision goes on there later.
     pub(super) fn walker(&self, at: Revision) -> Walker {
         self.walkers.add(at)
@@ -189,6 +197,7 @@ impl History {
     pub(super) fn delete(&mut self, key: &Key, at: Revision, mut tombstone: Tombstone) {
         tombstone.born = self.walkers.take_birth(key);
         self.bytes += cost(key, &tombstone);
+        self.buried += cost(key, &tombstone) as u64;
         self.graves.insert(Rc::clone(key), at);
         self.gone.insert((at, Rc::clone(key)), tombstone);
     }

@@ -24,6 +24,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use self::decimal::Decimal;
+pub(crate) use self::history::TOMBSTONES_MAX;
 use self::history::{History, LAST_VALUES_MAX};
 pub(crate) use self::history::{Past, Position, Tombstone, What};
 pub(crate) use self::key::{KEY_MAX, Key, KeyFlaw};
@@ -331,6 +332,11 @@ impl Store {
     /// The newest revision at which something was deleted that the history does not tell any more.
     pub(crate) fn forgotten(&self) -> Revision {
         self.history.forgotten()
+    }
+
+    /// How many bytes of deletions there were to remember, ever; [`TOMBSTONES_MAX`] are known.
+    pub(crate) fn buried(&self) -> u64 {
+        self.history.buried()
     }
 
     /// Somebody who has seen everything up to this revision catches up from there later: what it
