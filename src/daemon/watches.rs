@@ -426,13 +426,12 @@ impl Watches {
 /// What tells replies to one change from one another: the fields, and the keys.
 type Told<'k> = (Fields, Vec<&'k [u8]>);
 
-/// A reply with these events, to a watcher that is up to date; written in `draft`.
+/// A reply with these events, to a watcher that is up to date; written in `draft`, which is empty.
 fn event_reply<'p, 's: 'p>(
     draft: &mut Vec<u8>,
     events: impl IntoIterator<Item = &'p Past<'s>>,
     fields: Fields,
 ) -> Rc<[u8]> {
-    draft.clear();
     let mut reply = Reply::new(&mut *draft).parameters();
     let mut array = reply.array("events");
     let mut revision = Revision::default();
@@ -446,6 +445,7 @@ fn event_reply<'p, 's: 'p>(
     reply.continues();
     drop(reply);
     let reply = Rc::from(&draft[..]);
+    draft.clear();
     draft.shrink_to(DRAFT);
     reply
 }

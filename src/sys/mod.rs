@@ -1,4 +1,4 @@
-//! System calls that std and rustix lack or that need care.
+//! System calls that std and rustix lack or that need care, and when not to sleep in one.
 
 pub(crate) mod address;
 pub(crate) mod spin;
