@@ -3,6 +3,8 @@
 use std::io;
 
 use crate::Bench;
+use crate::report::Line;
+use crate::rounds::Samples;
 use crate::script::{Operation, Script, Speech};
 use crate::server::{self, Server};
 
@@ -102,4 +104,27 @@ impl Subject {
 /// Where `kind` is among `subjects`, if it runs.
 pub fn position(subjects: &[Subject], kind: Kind) -> Option<usize> {
     subjects.iter().position(|subject| subject.kind == kind)
+}
+
+/// What is printed of each subject, by `name`; of the peers also how they compare with the first, the
+/// service under test.
+pub fn lines(
+    subjects: &[Subject],
+    samples: &[Samples],
+    name: impl Fn(usize, Kind) -> String,
+) -> Vec<Line> {
+    let pairs = subjects.iter().zip(samples).enumerate();
+    pairs
+        .map(|(number, (subject, figure))| Line {
+            name: name(number, subject.kind),
+            figure: figure.clone(),
+            ratio: (subject.kind != Kind::Globstashd).then(|| samples[0].over(figure)),
+        })
+        .collect()
+}
+
+/// The service under test, the first of the subjects, against a peer, if that runs.
+pub fn ratio(subjects: &[Subject], samples: &[Samples], peer: Kind) -> Option<f64> {
+    let theirs = &samples[position(subjects, peer)?];
+    Some(samples[0].over(theirs).median())
 }

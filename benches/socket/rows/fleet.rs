@@ -5,10 +5,10 @@ use std::io;
 use crate::Bench;
 use crate::client::{Fleet, Reading};
 use crate::guise;
-use crate::report::{Bound, Judgement, Line, table};
+use crate::report::{Bound, Judgement, table};
 use crate::rounds::{Samples, interleave};
 use crate::script::Operation;
-use crate::subject::{Kind, Subject, position};
+use crate::subject::{Kind, Subject, lines, ratio};
 
 /// Connections of a busy machine.
 const MANY: usize = 50;
@@ -142,16 +142,10 @@ fn print(title: &str, subjects: &[Subject], readings: &[Vec<Reading>]) -> Vec<Sa
         .iter()
         .map(|readings| Samples::of(readings, |reading| reading.rate / 1e3))
         .collect();
-    let lines: Vec<Line> = (subjects.iter().zip(&rates).zip(readings))
-        .map(|((subject, rate), readings)| {
-            let p99 = Samples::of(readings, |reading| reading.p99).median();
-            Line {
-                name: format!("{}, p99 {p99:.2} ms", subject.kind.name()),
-                figure: rate.clone(),
-                ratio: (subject.kind != Kind::Globstashd).then(|| rates[0].over(rate)),
-            }
-        })
-        .collect();
+    let lines = lines(subjects, &rates, |number, kind| {
+        let p99 = Samples::of(&readings[number], |reading| reading.p99).median();
+        format!("{}, p99 {p99:.2} ms", kind.name())
+    });
     table(title, "thousand answers a second", &lines);
     rates
 }
@@ -164,7 +158,7 @@ fn compare(
     must: f64,
     goal: f64,
 ) -> Option<Judgement> {
-    let ratio = rates[0].over(&rates[position(subjects, kind)?]).median();
+    let ratio = ratio(subjects, rates, kind)?;
     let judgement = Judgement::new(format!("{what}, against {}", kind.name()), ratio, " ×");
     Some(
         judgement

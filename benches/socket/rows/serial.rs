@@ -5,10 +5,10 @@ use std::io;
 use crate::Bench;
 use crate::client::Serial;
 use crate::place::{Cpus, Place};
-use crate::report::{Bound, Judgement, Line, table};
+use crate::report::{Bound, Judgement, table};
 use crate::rounds::{Samples, interleave};
 use crate::script::Operation;
-use crate::subject::{Kind, Subject, position};
+use crate::subject::{Kind, Subject, lines, ratio};
 
 const KINDS: [Kind; 6] = [
     Kind::Globstashd,
@@ -53,7 +53,8 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Judgement>> {
                 .map(|readings| Samples::of(readings, |&trip| trip))
                 .collect();
             let title = format!("{}, {}", operation.name(), place.name());
-            print(&title, &subjects, &samples);
+            let lines = lines(&subjects, &samples, |_, kind| kind.name().into());
+            table(&title, "µs a round trip", &lines);
             if place == Place::OneCpu {
                 judgements.extend(judge(operation, &subjects, &samples));
             }
@@ -62,23 +63,9 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Judgement>> {
     Ok(judgements)
 }
 
-fn print(title: &str, subjects: &[Subject], samples: &[Samples]) {
-    let lines: Vec<Line> = subjects
-        .iter()
-        .zip(samples)
-        .map(|(subject, figure)| Line {
-            name: subject.kind.name().into(),
-            figure: figure.clone(),
-            ratio: (subject.kind != Kind::Globstashd).then(|| samples[0].over(figure)),
-        })
-        .collect();
-    table(title, "µs a round trip", &lines);
-}
-
 fn judge(operation: Operation, subjects: &[Subject], samples: &[Samples]) -> Vec<Judgement> {
     let compare = |kind: Kind, must: f64, goal: f64| {
-        let theirs = &samples[position(subjects, kind)?];
-        let ratio = samples[0].over(theirs).median();
+        let ratio = ratio(subjects, samples, kind)?;
         let what = format!("{}, one CPU, against {}", operation.name(), kind.name());
         let judgement = Judgement::new(what, ratio, " ×");
         Some(
