@@ -44,7 +44,7 @@
 //! - **no turn of the loop costs as much as the number of connections or keys**;
 //! - **everything kept for a peer is charged to its user** and given back in `Drop`;
 //! - **a slow reader harms itself alone**;
-//! - **values vanish in two ways only**: what a caller asked for, and SIGTERM;
+//! - **values vanish in two ways only**: what a caller asked for (also for later), and SIGTERM;
 //! - **one definition, many derivatives**: the interface file makes the types, the service's stubs,
 //!   the validation table and the text that the service describes itself with;
 //! - **an idle service sleeps**: no timer unless something is due;

@@ -281,6 +281,7 @@ impl generated::VarlinkInterface for Stub {
         value: Option<String>,
         _data: Option<String>,
         _condition: Option<generated::Condition>,
+        _ttl: Option<i64>,
     ) -> varlink::Result<()> {
         let mut variables = self.0.lock().expect("nobody panics");
         variables.revision += 1;
@@ -298,6 +299,15 @@ impl generated::VarlinkInterface for Stub {
         _condition: Option<generated::Condition>,
     ) -> varlink::Result<()> {
         call.reply_method_not_implemented("Delete".into())
+    }
+
+    fn expire(
+        &self,
+        call: &mut dyn generated::Call_Expire,
+        _key: String,
+        _ttl: Option<i64>,
+    ) -> varlink::Result<()> {
+        call.reply_method_not_implemented("Expire".into())
     }
 
     fn list(

@@ -70,6 +70,7 @@ fn change(change: Change) -> &'static str {
     match change {
         Change::Set => "set",
         Change::Deleted => "deleted",
+        Change::Expired => "expired",
     }
 }
 

@@ -44,6 +44,14 @@ pub struct Entry {
         serialize_with = "microseconds"
     )]
     pub modified: Option<SystemTime>,
+    /// When it expires, as the calendar is set now; `None` if it does not, or if metadata was not
+    /// asked for.
+    #[serde(
+        rename = "expiresUSec",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "microseconds"
+    )]
+    pub expires: Option<SystemTime>,
     /// Who changed it last; `None` if metadata was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writer: Option<Writer>,
@@ -58,6 +66,8 @@ pub enum Change {
     Set,
     /// It was deleted, or it is gone for whatever other reason.
     Deleted,
+    /// It is gone because its time to live has run out.
+    Expired,
 }
 
 /// One change of one variable.
@@ -68,13 +78,13 @@ pub struct Event {
     pub change: Change,
     /// The key.
     pub key: String,
-    /// The new value. On a deletion, the last value that the variable had, if it is still known.
+    /// The new value. On anything but [`Change::Set`], the last value that the variable had, if it is still known.
     #[serde(flatten)]
     pub value: Option<Value>,
     /// The revision of the change. Of what was found to be gone after a while in which nothing
     /// was heard of the service: the revision at which that was found.
     pub revision: Revision,
-    /// Who made the change; `None` if metadata was not asked for.
+    /// Who made the change; `None` if nobody did, or if metadata was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writer: Option<Writer>,
 }
@@ -177,6 +187,7 @@ impl Entry {
             value: value(entry.value, entry.data)?,
             revision: Revision::from_wire(entry.revision),
             modified: entry.modifiedUSec.map(time),
+            expires: entry.expiresUSec.map(time),
             writer: Writer::told(entry.writer)?,
         })
     }
@@ -197,6 +208,7 @@ impl Entry {
             value: Some(value),
             revision: Revision::from_wire(revision),
             modified: None,
+            expires: None,
             writer: None,
         }))
     }
@@ -259,6 +271,7 @@ mod tests {
             data: None,
             revision: 21,
             modifiedUSec: Some(1790000000000000),
+            expiresUSec: Some(1790000000000001),
             writer: Some(generated::Writer {
                 uid: 1000,
                 pid: 4711,
@@ -271,10 +284,10 @@ mod tests {
         let mut entry = Entry::from_wire(entry()).unwrap();
         assert_eq!(
             serde_json::to_string(&entry).unwrap(),
-            r#"{"key":"player/volume","value":"0.6","revision":21,"modifiedUSec":1790000000000000,"writer":{"uid":1000,"pid":4711}}"#
+            r#"{"key":"player/volume","value":"0.6","revision":21,"modifiedUSec":1790000000000000,"expiresUSec":1790000000000001,"writer":{"uid":1000,"pid":4711}}"#
         );
         entry.value = Some(b"\xff".into());
-        entry.modified = None;
+        (entry.modified, entry.expires) = (None, None);
         entry.writer = None;
         assert_eq!(
             serde_json::to_string(&entry).unwrap(),

@@ -353,6 +353,15 @@ impl Error {
                 "maximumBytes" => write!(f, "no room: {maximum} bytes are allowed"),
                 "connections" => write!(f, "too many connections: {maximum} are allowed"),
                 "watches" => write!(f, "too many watches: {maximum} are allowed"),
+                "memory" => write!(
+                    f,
+                    "no room: the service can have no more memory than {maximum} bytes"
+                ),
+                "similarKeys" => write!(
+                    f,
+                    "no room for this key: {maximum} others are like it to the service, which \
+                     does not happen by chance"
+                ),
                 limit => write!(f, "limit exceeded: {} is {maximum}", escape(limit)),
             },
             Error::ConditionFailed { key, revision } => match *revision {

@@ -17,11 +17,14 @@ mod message;
 mod options;
 mod question;
 mod route;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod value;
 mod wait;
 mod watch;
+
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::ser::Serialize;
@@ -36,6 +39,7 @@ pub use error::Error;
 pub use list::List;
 pub use options::Options;
 pub use question::{Condition, Fields, Patterns, Position, Start, Step, Until};
+pub use terms::Terms;
 pub use value::Value;
 pub use watch::Watch;
 
@@ -233,7 +237,7 @@ impl Client {
 
     /// Defines a variable or replaces its value. Returns the revision of the change.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) -> Result<Revision, Error> {
-        self.set_value(key, value.into(), None)
+        self.set_with(key, value, Terms::new())
     }
 
     /// Defines a variable or replaces its value, if it is as it must be; otherwise
@@ -244,15 +248,26 @@ impl Client {
         value: impl Into<Value>,
         condition: Condition,
     ) -> Result<Revision, Error> {
-        self.set_value(key, value.into(), Some(condition))
+        self.set_with(key, value, condition.into())
     }
 
-    fn set_value(
+    /// Defines a variable or replaces its value, on some terms: on a condition, or only for a while.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// # use std::time::Duration;
+    /// # use globstash::Terms;
+    /// let a_day = Terms::new().ttl(Duration::from_secs(24 * 60 * 60));
+    /// client.set_with("weather/today", "rain", a_day)?;
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn set_with(
         &mut self,
         key: &str,
-        value: Value,
-        condition: Option<Condition>,
+        value: impl Into<Value>,
+        terms: Terms,
     ) -> Result<Revision, Error> {
+        let value = value.into();
         let key = key.to_owned();
         let size = value.as_bytes().len();
         if size > VALUE_MAX {
@@ -264,7 +279,8 @@ impl Client {
             key,
             value,
             data,
-            condition: condition.map(Condition::into_wire),
+            condition: terms.condition.map(Condition::into_wire),
+            ttlUSec: terms.ttl.map(terms::microseconds),
         };
         let reply: generated::Set_Reply = self.call("Set", &args, Purpose::Change)?;
         Ok(Revision::from_wire(reply.revision))
@@ -312,6 +328,27 @@ impl Client {
             count: entry::natural(reply.count),
             revision: Revision::from_wire(reply.revision),
         })
+    }
+
+    /// Gives a variable so much time to live from now on, or no end to it, and leaves its value as it
+    /// is. Whoever watches does not see that. Returns whether the variable is defined.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// # use std::time::Duration;
+    /// client.set("session/7", "alice")?;
+    /// client.expire("session/7", Duration::from_secs(600))?;
+    /// client.expire("session/7", None)?;
+    /// assert_eq!(client.expire("session/8", None)?, false);
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn expire(&mut self, key: &str, ttl: impl Into<Option<Duration>>) -> Result<bool, Error> {
+        let args = generated::Expire_Args {
+            key: key.to_owned(),
+            ttlUSec: ttl.into().map(terms::microseconds),
+        };
+        let reply: generated::Expire_Reply = self.call("Expire", &args, Purpose::Change)?;
+        Ok(reply.defined)
     }
 
     /// Adds 1 to the number that a variable holds. What is not defined counts as 0.

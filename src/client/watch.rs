@@ -459,6 +459,7 @@ impl WireEvent {
         Ok(Event {
             change: match self.change.as_str() {
                 "set" => Change::Set,
+                "expired" => Change::Expired,
                 _ => Change::Deleted,
             },
             key: self.key,

@@ -3,6 +3,7 @@
 //! The loop brings calls, one at a time for each connection, and takes replies away. Which methods
 //! there are it does not know; ours are in [`super::service`], and tests bring their own.
 
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -44,6 +45,14 @@ pub(crate) trait Serve {
 
     /// The connection `who` is closed.
     fn leave(&mut self, _who: Token) {}
+
+    /// Descriptors that can be read when the service has something to do that no call asks for.
+    fn sources(&self) -> Vec<BorrowedFd<'_>> {
+        Vec::new()
+    }
+
+    /// Does a little of that. Called as long as one of them can be read.
+    fn act(&mut self) {}
 
     /// Whether something is left to do that nobody waits for.
     fn is_untidy(&self) -> bool {

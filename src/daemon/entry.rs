@@ -1,6 +1,7 @@
 //! Variables as replies tell them.
 
-use super::store::{Content, Past, Variable, Writer};
+use super::clock;
+use super::store::{Cause, Content, Past, Variable, Writer};
 use crate::wire::reply::Object;
 
 /// Which fields of an entry are wanted, besides key and revision.
@@ -8,7 +9,7 @@ use crate::wire::reply::Object;
 pub(crate) struct Fields {
     /// The value.
     pub(crate) values: bool,
-    /// When it was changed last, and by whom.
+    /// When it was changed last and by whom, and what else is kept with it.
     pub(crate) metadata: bool,
 }
 
@@ -39,6 +40,9 @@ pub(crate) fn write_variable(entry: &mut Object<'_>, variable: Variable<'_>, fie
     entry.count("revision", variable.revision().0);
     if fields.metadata {
         entry.count("modifiedUSec", variable.modified());
+        if let Some(deadline) = variable.deadline() {
+            entry.count("expiresUSec", clock::calendar(deadline));
+        }
         write_writer(entry, variable.writer());
     }
 }
@@ -46,7 +50,13 @@ pub(crate) fn write_variable(entry: &mut Object<'_>, variable: Variable<'_>, fie
 /// Writes the fields of an `Event`.
 pub(crate) fn write_event(event: &mut Object<'_>, past: &Past<'_>, fields: Fields) {
     let variable = past.variable();
-    event.string("change", if variable.is_some() { "set" } else { "deleted" });
+    let cause = past.tombstone().map(|tombstone| tombstone.cause);
+    let (change, deleter) = match cause {
+        None => ("set", None),
+        Some(Cause::Deleted(writer)) => ("deleted", Some(writer)),
+        Some(Cause::Expired) => ("expired", None),
+    };
+    event.string("change", change);
     event.text("key", &past.key);
     let last = past.tombstone().and_then(|tombstone| tombstone.content());
     let content = variable.map(|variable| variable.content()).or(last);
@@ -54,7 +64,6 @@ pub(crate) fn write_event(event: &mut Object<'_>, past: &Past<'_>, fields: Field
         write_content(event, &content);
     }
     event.count("revision", past.revision.0);
-    let deleter = past.tombstone().map(|tombstone| tombstone.writer);
     if let Some(writer) = variable.map(|variable| variable.writer()).or(deleter)
         && fields.metadata
     {

@@ -28,7 +28,7 @@ impl Loopback {
             variables: 1 << 20,
             bytes: 256 << 20,
         };
-        let service = Service::new(Store::new(limits)?);
+        let service = Service::new(Store::new(limits)?)?;
         let input = Framer::default();
         Ok(Loopback { service, input })
     }

@@ -26,6 +26,7 @@ use crate::sys::signals::Signals;
 
 mod accounts;
 mod check;
+mod clock;
 mod connection;
 mod contract;
 mod entry;
@@ -49,6 +50,7 @@ mod service;
 mod stdio;
 mod store;
 mod table;
+mod timer;
 mod watch;
 mod watches;
 
@@ -143,7 +145,7 @@ fn serve(
     };
     let store = handoff::begin(kept, limits)?;
     ::log::info!(version = env!("CARGO_PKG_VERSION"), instance = store.instance(); "serving");
-    let mut server = Server::new(Service::new(store), signals, listeners)?;
+    let mut server = Server::new(Service::new(store)?, signals, listeners)?;
     for connection in connections {
         server.add(connection)?;
     }

@@ -1,10 +1,11 @@
 //! From the parameters of a call to what the store takes.
 
+use super::clock;
 use super::failure::Failure;
 use super::interface;
 use super::store::decimal::Decimal;
 use super::store::pattern::{PATTERNS_MAX, Patterns};
-use super::store::{Condition, Value};
+use super::store::{Condition, Moment, Value};
 use crate::wire::json::read_base64;
 use crate::wire::object::Text;
 
@@ -42,6 +43,38 @@ pub(crate) fn read_condition<'c>(
         revision: condition.revision,
         value: read_value(key, &condition.value, &condition.data, "condition")?,
     })
+}
+
+/// How long a variable is to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ttl {
+    /// Until somebody deletes it.
+    Endless,
+    /// Until then.
+    Until(Moment),
+    /// No longer.
+    Over,
+}
+
+impl Ttl {
+    /// When its time has run out.
+    pub(crate) fn deadline(self) -> Option<Moment> {
+        match self {
+            Ttl::Endless => None,
+            Ttl::Until(deadline) => Some(deadline),
+            Ttl::Over => Some(clock::now()),
+        }
+    }
+}
+
+/// A time to live, given as the parameter `name`.
+pub(crate) fn read_ttl(name: &str, microseconds: Option<i64>) -> Result<Ttl, Failure> {
+    match microseconds.map(u64::try_from) {
+        None => Ok(Ttl::Endless),
+        Some(Err(_)) => Err(Failure::parameter(name)),
+        Some(Ok(0)) => Ok(Ttl::Over),
+        Some(Ok(ttl)) => Ok(clock::after(ttl).map_or(Ttl::Endless, Ttl::Until)),
+    }
 }
 
 /// A number, if one was given as the parameter `name`.

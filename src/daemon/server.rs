@@ -50,8 +50,10 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// What the poller calls the signals. Tokens never get so high.
 const SIGNALS: u64 = u64::MAX;
+/// What it calls that which the service has to do by itself.
+const SERVICE: u64 = u64::MAX - 1;
 /// What it calls the first listener; the next ones are below.
-const LISTENERS: u64 = u64::MAX - 1;
+const LISTENERS: u64 = u64::MAX - 2;
 
 /// A socket that accepts connections.
 #[derive(Debug)]
@@ -123,6 +125,9 @@ impl<S: Serve> Server<S> {
     pub(crate) fn new(service: S, signals: Signals, listeners: Vec<Listener>) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(&signals, SIGNALS, EventFlags::IN)?;
+        for source in service.sources() {
+            poller.add(source, SERVICE, EventFlags::IN)?;
+        }
         for (listener, name) in listeners.iter().zip((0..=LISTENERS).rev()) {
             poller.add(listener, name, EventFlags::IN)?;
         }
@@ -259,6 +264,11 @@ impl<S: Serve> Server<S> {
     fn serve(&mut self, name: u64, flags: EventFlags) -> io::Result<()> {
         match name {
             SIGNALS => self.heed_signals(),
+            SERVICE => {
+                self.service.act();
+                self.deliver();
+                Ok(())
+            }
             name if name > LISTENERS - self.listeners.len() as u64 => match self.state {
                 State::Serving => self.accept((LISTENERS - name) as usize),
                 _ => Ok(()), // Who calls now is the successor's.
@@ -681,7 +691,7 @@ mod tests {
             variables: 1,
             bytes: 1,
         };
-        let service = Service::new(Store::new(limits).unwrap());
+        let service = Service::new(Store::new(limits).unwrap()).unwrap();
         let mut server = Server::new(service, Signals::open().unwrap(), Vec::new()).unwrap();
         let (peer, stream) = UnixStream::pair().unwrap();
         server.add(stream.into()).unwrap();

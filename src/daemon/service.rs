@@ -4,17 +4,23 @@
 //! the event loop runs in pieces; the caller's next call waits until it is done. Everything goes
 //! into the caller's buffer; nothing here knows a socket.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use super::clock;
 use super::contract::{Delivery, Serve};
 use super::entry::{Fields, write_value, write_variable};
 use super::failure::Failure;
-use super::interface::{self, Delete, Get, GetStatus, INTERFACE, List, Set};
+use super::interface::{self, Delete, Expire, Get, GetStatus, INTERFACE, List, Set};
 use super::jobs::{Job, SLICE, Work};
-use super::parameters::{read_condition, read_decimal, read_filter, read_patterns, read_value};
+use super::parameters::{
+    Ttl, read_condition, read_decimal, read_filter, read_patterns, read_ttl, read_value,
+};
 use super::store::decimal::Decimal;
-use super::store::{DELETE_MAX, Progress, Refusal, Store, VALUE_MAX, Walk, Writer};
+use super::store::{DELETE_MAX, Progress, Refusal, Store, Terms, VALUE_MAX, Walk, Writer};
 use super::table::Token;
+use super::timer::Timer;
 use super::watch::{Begin, Watch};
 use super::watches::{Wait, Watches};
 use crate::map::Revision;
@@ -25,6 +31,10 @@ use crate::wire::object::Text;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 use crate::wire::table::{Interface, reply_flaw};
+
+/// Most variables that are deleted in one turn because their time has run out, so that many of them
+/// do not hold up the callers.
+const DUE_MAX: usize = 1024;
 
 /// What we implement besides `org.varlink.service`.
 static INTERFACES: [&Interface; 1] = [&INTERFACE];
@@ -62,6 +72,8 @@ type Answer = Result<Option<Work>, Failure>;
 pub(crate) struct Service {
     store: Store,
     watches: Watches,
+    /// Goes off when a variable expires.
+    timer: Timer,
     introspection: Introspection,
     calls: u64,
     errors: u64,
@@ -69,17 +81,20 @@ pub(crate) struct Service {
 
 impl Service {
     /// A service with these variables.
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> io::Result<Self> {
         let introspection = Introspection {
             interfaces: &INTERFACES,
         };
-        Service {
+        let mut timer = Timer::new()?;
+        timer.arm(store.next_deadline());
+        Ok(Service {
             store,
             watches: Watches::default(),
+            timer,
             introspection,
             calls: 0,
             errors: 0,
-        }
+        })
     }
 
     /// Its variables.
@@ -129,7 +144,22 @@ impl Serve for Service {
             answer => self.settle(&request.method, oneway, answer.map(drop), start, out),
         }
         self.tell_changes(before);
+        self.timer.arm(self.store.next_deadline());
         None
+    }
+
+    fn sources(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.timer.as_fd()]
+    }
+
+    fn act(&mut self) {
+        if self.watches.count_on(SLICE) {
+            return;
+        }
+        let before = self.store.revision();
+        self.store.expire_due(clock::now(), DUE_MAX);
+        self.tell_changes(before);
+        self.timer.rearm(self.store.next_deadline());
     }
 
     fn is_untidy(&self) -> bool {
@@ -161,6 +191,7 @@ impl Serve for Service {
             result => self.settle(&job.method, job.oneway, result.map(drop), start, out),
         }
         self.tell_changes(before);
+        self.timer.arm(self.store.next_deadline());
         None
     }
 
@@ -203,8 +234,8 @@ impl Serve for Service {
 }
 
 impl Service {
-    /// If the store has changed since it was at revision `before`, whoever listens is told. A call
-    /// makes one change at most.
+    /// If the store has changed since it was at revision `before`, whoever listens is told. To be
+    /// called after each change: it tells of the last one.
     fn tell_changes(&mut self, before: Revision) {
         let now = self.store.revision();
         if now == before {
@@ -276,19 +307,33 @@ impl interface::Service for Service {
             value,
             data,
             condition,
+            ttl_u_sec,
             ..
         } = parameters;
         let value = read_value(&key, &value, &data, "data")?;
         let condition = read_condition(&key, &condition)?;
         let writer = call.writer();
-        let revision = match value {
-            Some(value) => self.store.set(&key, &value, &condition, writer),
-            None => self
-                .store
-                .delete(&key, &condition, writer)
-                .map(|(_, revision)| revision),
+        let Some(value) = value else {
+            let deleted = self.store.delete(&key, &condition, writer);
+            let (_, revision) = deleted.map_err(|refusal| self.refused(&key, refusal))?;
+            Reply::new(call.out)
+                .parameters()
+                .count("revision", revision.0);
+            return Ok(None);
+        };
+        let ttl = read_ttl("ttlUSec", ttl_u_sec)?;
+        let terms = Terms {
+            condition,
+            deadline: ttl.deadline(),
+        };
+        let before = self.store.revision();
+        let set = self.store.set(&key, &value, &terms, writer);
+        let revision = set.map_err(|refusal| self.refused(&key, refusal))?;
+        if let Ttl::Over = ttl {
+            self.tell_changes(before);
+            let gone = self.store.expire_now(&key);
+            gone.map_err(|refusal| self.refused(&key, refusal))?;
         }
-        .map_err(|refusal| self.refused(&key, refusal))?;
         Reply::new(call.out)
             .parameters()
             .count("revision", revision.0);
@@ -343,6 +388,17 @@ impl interface::Service for Service {
                 Ok(None)
             }
         }
+    }
+
+    fn expire(&mut self, parameters: Expire<'_>, call: Call<'_>) -> Answer {
+        let key = parameters.key;
+        let defined = match read_ttl("ttlUSec", parameters.ttl_u_sec)? {
+            Ttl::Over => self.store.expire_now(&key),
+            ttl => self.store.expire(&key, ttl.deadline()),
+        };
+        let defined = defined.map_err(|refusal| self.refused(&key, refusal))?;
+        Reply::new(call.out).parameters().bool("defined", defined);
+        Ok(None)
     }
 
     fn list(&mut self, parameters: List<'_>, call: Call<'_>) -> Answer {

@@ -25,9 +25,10 @@ const PROCESS: u8 = 2;
 /// The variable is protected.
 const PROTECTED: u8 = 4;
 
-/// Which variable a block is of, in the private tables of the service.
+/// Which variable a block is of, in the private tables of the service. A variable has the same while
+/// it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Id(pub(super) u32);
+pub(crate) struct Id(pub(super) u32);
 
 /// The first words of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

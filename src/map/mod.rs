@@ -49,6 +49,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::block::Id;
 pub(crate) use self::bytes::Bytes;
 pub(crate) use self::layout::{MAP_MAX, SIMILAR_MAX, State};
 pub(crate) use self::recovery::{Found, check};

@@ -58,6 +58,8 @@ pub(crate) struct Set {
     pub(crate) old: Option<Revision>,
     /// The revision of the change.
     pub(crate) revision: Revision,
+    /// The variable.
+    pub(crate) id: Id,
 }
 
 /// One variable as it is now.
@@ -170,6 +172,17 @@ impl<M: Memory> Map<M> {
             (_, Search::Found { block, .. }) => Some(self.entry(block)),
             (_, Search::Vacant(_)) => None,
         }
+    }
+
+    /// The variable that has a number; `None` if there is none.
+    pub(crate) fn entry_of(&self, id: Id) -> Option<Entry<'_, M>> {
+        let block = self.places.find(id)?;
+        Some(self.entry(block))
+    }
+
+    /// All variables, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Entry<'_, M>> {
+        self.places.iter().map(|(_, block)| self.entry(block))
     }
 
     /// The variables from a key on, or behind it, in the order of their keys.
@@ -331,6 +344,7 @@ impl<M: Memory> Map<M> {
         Ok(Set {
             old: before,
             revision,
+            id,
         })
     }
 
@@ -598,6 +612,11 @@ impl<'m, M: Words> Entry<'m, M> {
     #[inline]
     pub(crate) fn revision(&self) -> Revision {
         block::revision(self.memory, self.block)
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> Id {
+        block::id(self.memory, self.block)
     }
 
     /// What its last change left beside the value.

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
@@ -62,6 +63,43 @@ impl Daemon {
             command.arg("--address").arg(folder.join("socket"));
         });
         self.expect_ready();
+    }
+
+    /// Kills it, and starts the next with what a service manager would have kept of it.
+    pub fn crash(&mut self) {
+        let map = self.map();
+        self.signal(Signal::KILL);
+        self.wait();
+        let socket = self.socket();
+        let mut command = Command::new("sh");
+        prepare(&mut command, self.folder.path());
+        // A crash leaves the socket's file as well.
+        command
+            .args([
+                "-c",
+                r#"LISTEN_PID=$$ exec "$0" --address "$1" 3<&0 </dev/null"#,
+            ])
+            .arg(env!("CARGO_BIN_EXE_globstashd"))
+            .arg(socket)
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDNAMES", "map")
+            .stdin(map);
+        self.child = command.spawn().expect("the service starts");
+        self.expect_ready();
+    }
+
+    /// The memory file that the variables stand in.
+    fn map(&self) -> File {
+        let folder = format!("/proc/{}/fd", self.pid());
+        let entries = std::fs::read_dir(folder).expect("it lives");
+        let paths = entries.map(|entry| entry.expect("a descriptor").path());
+        let is_map = |path: &PathBuf| {
+            let target = std::fs::read_link(path);
+            target.is_ok_and(|to| to == Path::new("/memfd:globstash (deleted)"))
+        };
+        let map = paths.into_iter().find(is_map).expect("it has a map");
+        let opened = File::options().read(true).write(true).open(map);
+        opened.expect("we are root")
     }
 
     /// Waits until it says that it is ready.
@@ -199,12 +237,16 @@ impl Drop for Daemon {
 
 fn spawn(folder: &Path, change: impl FnOnce(&mut Command, &Path)) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_globstashd"));
+    prepare(&mut command, folder);
+    change(&mut command, folder);
+    command.spawn().expect("the service starts")
+}
+
+fn prepare(command: &mut Command, folder: &Path) {
     command
         .env("NOTIFY_SOCKET", folder.join("notify"))
         .stdin(Stdio::null())
-        .stderr(std::fs::File::create(folder.join("log")).expect("a log"));
-    change(&mut command, folder);
-    command.spawn().expect("the service starts")
+        .stderr(File::create(folder.join("log")).expect("a log"));
 }
 
 /// Starts a service that is to fail: how it ended, and what it said.

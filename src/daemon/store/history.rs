@@ -61,11 +61,20 @@ pub(super) struct History {
     kept_bytes: usize,
 }
 
-/// What is remembered of a variable that was deleted.
+/// Why a variable is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// This process deleted it.
+    Deleted(Writer),
+    /// Its time has run out.
+    Expired,
+}
+
+/// What is remembered of a variable that is gone.
 #[derive(Debug)]
 pub(crate) struct Tombstone {
-    /// The process that deleted it.
-    pub(crate) writer: Writer,
+    /// Why it is gone.
+    pub(crate) cause: Cause,
     /// Since when it was there, if that is known; else 0.
     pub(crate) born: Revision,
     value: Option<LastValue>,
@@ -335,7 +344,7 @@ fn cost(key: &Key, tombstone: &Tombstone) -> usize {
 impl Tombstone {
     /// A tombstone that remembers the last value, unless it is long, or there is no room for it
     /// among those of its change.
-    pub(super) fn new(writer: Writer, content: &Content, room: &mut usize) -> Self {
+    pub(super) fn new(cause: Cause, content: &Content, room: &mut usize) -> Self {
         let (bytes, is_text) = match content {
             Content::Text(bytes) => (bytes, true),
             Content::Data(bytes) => (bytes, false),
@@ -343,7 +352,7 @@ impl Tombstone {
         let keeps = bytes.len() <= LAST_VALUE_MAX.min(*room);
         *room -= if keeps { bytes.len() } else { 0 };
         Tombstone {
-            writer,
+            cause,
             born: Revision::default(),
             value: keeps.then(|| LastValue {
                 bytes: bytes.clone(),
@@ -388,7 +397,7 @@ impl<'h, L: Iterator<Item = Past<'h>>, G: Iterator<Item = Past<'h>>> Iterator fo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::store::{Condition, Store, Value};
+    use crate::daemon::store::{Store, Terms, Value};
     use crate::map::Limits;
 
     const WRITER: Writer = Writer { uid: 0, pid: 0 };
@@ -403,14 +412,12 @@ mod tests {
 
     fn set(store: &mut Store, key: &str) {
         let value = Value::text("v").unwrap();
-        store
-            .set(key, &value, &Condition::default(), WRITER)
-            .unwrap();
+        store.set(key, &value, &Terms::default(), WRITER).unwrap();
     }
 
     fn delete(store: &mut Store, keys: &[&str]) {
         let keys: Vec<Key> = keys.iter().map(|key| key.as_bytes().into()).collect();
-        store.delete_all(&keys, WRITER);
+        store.delete_all(&keys, Cause::Deleted(WRITER));
     }
 
     fn told(store: &Store, after: Position) -> Vec<(u64, String, bool)> {
@@ -492,7 +499,7 @@ mod tests {
     fn a_long_last_value_is_not_kept() {
         let tombstone = |len: usize| {
             let content = Content::Data(Bytes::from(&vec![b'x'; len][..]));
-            Tombstone::new(WRITER, &content, &mut LAST_VALUES_MAX.clone())
+            Tombstone::new(Cause::Expired, &content, &mut LAST_VALUES_MAX.clone())
         };
         assert!(tombstone(LAST_VALUE_MAX).content().is_some());
         assert!(tombstone(LAST_VALUE_MAX + 1).content().is_none());

@@ -7,9 +7,11 @@
 //!
 //! Knows no connection and no protocol: who calls is a [`Writer`], what is wrong is a [`Refusal`].
 
+mod deadlines;
 pub(crate) mod decimal;
 mod history;
 mod key;
+mod ledger;
 mod lookup;
 pub(crate) mod pattern;
 mod walk;
@@ -25,10 +27,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use self::decimal::Decimal;
 pub(crate) use self::history::TOMBSTONES_MAX;
+pub(crate) use self::history::{Cause, Past, Position, Tombstone, What};
 use self::history::{History, LAST_VALUES_MAX};
-pub(crate) use self::history::{Past, Position, Tombstone, What};
 pub(crate) use self::key::{KEY_MAX, Key, KeyFlaw};
 
+use self::ledger::{Holding, Ledger};
 use self::pattern::{KeyRange, Patterns};
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk, text};
@@ -49,8 +52,12 @@ pub(crate) const DELETE_MAX: usize = 4096;
 const DATA: u8 = 0;
 const TEXT: u8 = 1;
 
+/// A moment, in µs of the clock that goes on while the machine sleeps. Nothing here reads that clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(pub(crate) u64);
+
 /// The process that makes a change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Writer {
     /// Its user.
     pub(crate) uid: u32,
@@ -74,6 +81,15 @@ pub(crate) struct Condition<'c> {
     pub(crate) revision: Option<i64>,
     /// The value it must have.
     pub(crate) value: Option<Value<'c>>,
+}
+
+/// On which terms a variable is set.
+#[derive(Debug, Default)]
+pub(crate) struct Terms<'c> {
+    /// What it must be like before.
+    pub(crate) condition: Condition<'c>,
+    /// When it expires.
+    pub(crate) deadline: Option<Moment>,
 }
 
 /// Why a call cannot be done. Nothing was changed.
@@ -109,6 +125,7 @@ pub(crate) enum Content {
 /// The variables and what belongs to them.
 pub(crate) struct Store {
     map: Map,
+    ledger: Ledger,
     history: History,
     journal: Journal,
     instance: String,
@@ -163,6 +180,7 @@ impl Store {
     fn with(map: Map, history: History) -> Self {
         Store {
             instance: format!("{:032x}", map.origin().instance),
+            ledger: Ledger::of(map.all()),
             map,
             history,
             journal: Journal::default(),
@@ -210,33 +228,38 @@ impl Store {
         Ok(self.map.get(key.as_bytes()).map(Variable))
     }
 
-    /// Defines a variable or replaces its value, if it is as `condition` says.
+    /// Defines a variable or replaces its value, on these terms.
     pub(crate) fn set(
         &mut self,
         key: &str,
         value: &Value<'_>,
-        condition: &Condition<'_>,
+        terms: &Terms<'_>,
         writer: Writer,
     ) -> Result<Revision, Refusal> {
-        key::check(key).map_err(Refusal::Key)?;
         if value.bytes.len() > VALUE_MAX {
             return Err(Refusal::ValueTooLarge(value.bytes.len()));
         }
-        if condition.asks() {
-            condition.check(self.get(key)?)?;
-        }
+        let old = self.get(key)?;
+        terms.condition.check(old)?;
+        let before = old.map(|old| Holding::of(&old.0));
         let stamp = Stamp {
-            time: now(),
-            owner: writer.uid,
-            setter: writer.uid,
-            uid: writer.uid,
-            pid: writer.pid,
-            kind: value.kind,
-            ..Stamp::default()
+            deadline: terms.deadline.map(|Moment(deadline)| deadline),
+            ..stamp(value.kind, writer)
         };
-        let key = key.as_bytes();
-        let set = self.map.set(key, &value.bytes, &stamp);
-        let set = set.map_err(Refusal::Full)?;
+        self.put(key.as_bytes(), &value.bytes, &stamp, before)
+    }
+
+    /// Gives a variable a value; `before` is what it contributed to the ledger.
+    fn put(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        stamp: &Stamp,
+        before: Option<Holding>,
+    ) -> Result<Revision, Refusal> {
+        let set = self.map.set(key, value, stamp).map_err(Refusal::Full)?;
+        let now = Some(Holding::new(stamp));
+        self.ledger.replace(set.id, before, now);
         if set.old.is_none() {
             if self.journal.is_read() {
                 self.journal.note(key);
@@ -257,23 +280,64 @@ impl Store {
         let variable = self.get(key)?;
         condition.check(variable)?;
         let keys: Vec<Key> = variable.iter().map(|_| key.as_bytes().into()).collect();
-        Ok(self.delete_all(&keys, writer))
+        Ok(self.delete_all(&keys, Cause::Deleted(writer)))
     }
 
-    fn delete_all(&mut self, keys: &[Key], writer: Writer) -> (u64, Revision) {
+    fn delete_all(&mut self, keys: &[Key], cause: Cause) -> (u64, Revision) {
         let mut room = LAST_VALUES_MAX;
         let gone: Vec<_> = keys
             .iter()
             .filter_map(|key| {
-                let content = self.map.get(key).map(Variable)?.content();
-                Some((key, Tombstone::new(writer, &content, &mut room)))
+                let entry = self.map.get(key)?;
+                let tombstone = Tombstone::new(cause, &Variable(entry).content(), &mut room);
+                Some((key, tombstone, entry.id(), Holding::of(&entry)))
             })
             .collect();
         let (count, revision) = self.map.delete(keys);
-        for (key, tombstone) in gone {
+        for (key, tombstone, id, holding) in gone {
+            self.ledger.replace(id, Some(holding), None);
             self.history.delete(key, revision, tombstone);
         }
         (count, revision)
+    }
+
+    /// Says when a variable expires, if ever, and leaves all else as it is. Returns whether it is
+    /// defined.
+    pub(crate) fn expire(&mut self, key: &str, deadline: Option<Moment>) -> Result<bool, Refusal> {
+        let Some(Variable(entry)) = self.get(key)? else {
+            return Ok(false);
+        };
+        let (id, before) = (entry.id(), Holding::of(&entry));
+        let stamp = Stamp {
+            deadline: deadline.map(|Moment(deadline)| deadline),
+            ..entry.stamp()
+        };
+        let amended = self.map.amend(key.as_bytes(), &stamp);
+        amended.map_err(Refusal::Full)?;
+        let now = Some(Holding::new(&stamp));
+        self.ledger.replace(id, Some(before), now);
+        Ok(true)
+    }
+
+    /// The time of a variable has run out, whatever its deadline says. Returns whether it was
+    /// defined.
+    pub(crate) fn expire_now(&mut self, key: &str) -> Result<bool, Refusal> {
+        key::check(key).map_err(Refusal::Key)?;
+        let (count, _) = self.delete_all(&[key.as_bytes().into()], Cause::Expired);
+        Ok(count > 0)
+    }
+
+    /// When the next variable expires.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.ledger.deadlines.next()
+    }
+
+    /// Deletes variables that have expired by now, so many at most, with one revision.
+    pub(crate) fn expire_due(&mut self, now: Moment, most: usize) {
+        let due = self.ledger.deadlines.due(now).take(most);
+        let due = due.filter_map(|id| self.map.entry_of(id));
+        let keys: Vec<Key> = due.map(|entry| Key::from(&*entry.key())).collect();
+        self.delete_all(&keys, Cause::Expired);
     }
 
     /// Adds to the number that a variable holds, within limits. Returns the sum.
@@ -284,7 +348,8 @@ impl Store {
         (minimum, maximum): (Option<Decimal>, Option<Decimal>),
         writer: Writer,
     ) -> Result<(Decimal, Revision), Refusal> {
-        let number = match self.get(key)? {
+        let old = self.get(key)?;
+        let number = match old {
             None => Decimal::ZERO,
             Some(variable) => variable.number().ok_or(Refusal::NotNumeric)?,
         };
@@ -292,11 +357,12 @@ impl Store {
             .sum(by, minimum, maximum)
             .map_err(|_| Refusal::NumberOverflow)?;
         let text = sum.to_string();
-        let value = Value {
-            bytes: Cow::Borrowed(text.as_bytes()),
-            kind: TEXT,
+        let stamp = Stamp {
+            deadline: old.and_then(|old| old.0.stamp().deadline),
+            ..stamp(TEXT, writer)
         };
-        let revision = self.set(key, &value, &Condition::default(), writer)?;
+        let before = old.map(|old| Holding::of(&old.0));
+        let revision = self.put(key.as_bytes(), text.as_bytes(), &stamp, before)?;
         Ok((sum, revision))
     }
 
@@ -408,7 +474,16 @@ impl Store {
         writer: Writer,
     ) -> (u64, Revision) {
         let keys: Vec<Key> = collection.keys().cloned().collect();
-        self.delete_all(&keys, writer)
+        self.delete_all(&keys, Cause::Deleted(writer))
+    }
+}
+
+impl<'c> From<Condition<'c>> for Terms<'c> {
+    fn from(condition: Condition<'c>) -> Self {
+        Terms {
+            condition,
+            ..Terms::default()
+        }
     }
 }
 
@@ -451,11 +526,6 @@ impl Condition<'_> {
             revision: self.revision,
             value: self.value.map(own),
         }
-    }
-
-    /// Whether anything is asked at all.
-    fn asks(&self) -> bool {
-        self.defined.is_some() || self.revision.is_some() || self.value.is_some()
     }
 
     /// Whether a variable is as it must be.
@@ -512,6 +582,11 @@ impl<'s> Variable<'s> {
         self.0.stamp().time
     }
 
+    /// When it expires, if ever.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        self.0.stamp().deadline.map(Moment)
+    }
+
     /// The process that last changed it.
     pub(crate) fn writer(&self) -> Writer {
         let stamp = self.0.stamp();
@@ -519,6 +594,19 @@ impl<'s> Variable<'s> {
             uid: stamp.uid,
             pid: stamp.pid,
         }
+    }
+}
+
+/// What is remembered of a change that this process makes now.
+fn stamp(kind: u8, writer: Writer) -> Stamp {
+    Stamp {
+        time: now(),
+        owner: writer.uid,
+        setter: writer.uid,
+        uid: writer.uid,
+        pid: writer.pid,
+        kind,
+        ..Stamp::default()
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::map::Id;
 
 const WRITER: Writer = Writer { uid: 1, pid: 2 };
 
@@ -26,8 +27,13 @@ fn holding<'k>(keys: impl IntoIterator<Item = &'k &'k str>) -> Store {
 
 fn set(store: &mut Store, key: &str) {
     let value = Value::text("").unwrap();
-    let condition = Condition::default();
-    store.set(key, &value, &condition, WRITER).unwrap();
+    store.set(key, &value, &Terms::default(), WRITER).unwrap();
+}
+
+/// Numbers of variables, as different as can be.
+pub(super) fn ids() -> [Id; 3] {
+    let store = holding(&["a", "b", "c"]);
+    ["a", "b", "c"].map(|key| store.get(key).unwrap().unwrap().0.id())
 }
 
 fn delete(store: &mut Store, key: &str) {
@@ -41,7 +47,7 @@ fn a_value_has_at_most_one_mebibyte() {
     let mut store = roomy();
     let mut try_length = |length| {
         let value = Value::data(vec![b'x'; length]);
-        store.set("a", &value, &Condition::default(), WRITER)
+        store.set("a", &value, &Terms::default(), WRITER)
     };
     assert_eq!(try_length(VALUE_MAX), Ok(Revision(1)));
     assert_eq!(
@@ -61,7 +67,7 @@ fn a_full_store_still_takes_what_makes_it_smaller() {
     let mut try_set = |key, value| {
         let value = Value::text(value).unwrap();
         store
-            .set(key, &value, &Condition::default(), WRITER)
+            .set(key, &value, &Terms::default(), WRITER)
             .map(|revision| revision.0)
     };
     assert_eq!(try_set("a", "123"), Ok(1));
@@ -83,9 +89,7 @@ fn time_and_writer_are_those_of_the_last_change() {
     let mut store = holding(&["a"]);
     let other = Writer { uid: 7, pid: 8 };
     let value = Value::text("x").unwrap();
-    store
-        .set("a", &value, &Condition::default(), other)
-        .unwrap();
+    store.set("a", &value, &Terms::default(), other).unwrap();
     let variable = store.get("a").unwrap().unwrap();
     assert_eq!((variable.writer().uid, variable.writer().pid), (7, 8));
     assert!((earliest..=now()).contains(&variable.modified()));
@@ -198,7 +202,7 @@ fn apply(store: &mut Store, step: &Step) -> Result<(u64, u64), Refusal> {
         Step::Set(key, value, asked, uid) => {
             let writer = Writer { uid: *uid, pid: 0 };
             let value = Value::data(value.clone());
-            let revision = store.set(key, &value, &condition(asked), writer)?;
+            let revision = store.set(key, &value, &condition(asked).into(), writer)?;
             Ok((1, revision.0))
         }
         Step::Delete(key, asked) => {
@@ -284,7 +288,7 @@ proptest! {
         let expected = std::str::from_utf8(&bytes).is_ok_and(|text| text.chars().all(is_plain));
         let mut store = roomy();
         let value = Value::data(bytes);
-        store.set("a", &value, &Condition::default(), WRITER).unwrap();
+        store.set("a", &value, &Terms::default(), WRITER).unwrap();
         let content = store.get("a").unwrap().unwrap().content();
         prop_assert_eq!(matches!(content, Content::Text(_)), expected);
     }

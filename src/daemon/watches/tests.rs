@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::daemon::store::pattern::Patterns;
-use crate::daemon::store::{Budget, Condition, Progress, Value, Writer};
+use crate::daemon::store::{Budget, Condition, Progress, Terms, Value, Writer};
 use crate::daemon::watch::Begin;
 use crate::map::Limits;
 
@@ -181,7 +181,7 @@ impl World {
         let value = Value::text(&text).unwrap();
         let revision = self
             .store
-            .set(key, &value, &Condition::default(), WRITER)
+            .set(key, &value, &Terms::default(), WRITER)
             .unwrap();
         self.changes
             .push((revision.0, key.to_owned(), Some(text.clone())));

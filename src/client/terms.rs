@@ -1,0 +1,77 @@
+//! On which terms a variable is set: on what condition, and for how long.
+
+use std::time::Duration;
+
+use super::question::Condition;
+
+/// On which terms a variable is set: see [`Client::set_with`](crate::Client::set_with).
+///
+/// ```
+/// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+/// use std::time::Duration;
+/// use globstash::{Condition, Terms};
+///
+/// let half_a_minute = Terms::new()
+///     .ttl(Duration::from_secs(30))
+///     .only_if(Condition::undefined());
+/// client.set_with("lock/build", "4711", half_a_minute)?;
+/// # Ok::<(), globstash::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "terms alone set nothing"]
+pub struct Terms {
+    pub(super) condition: Option<Condition>,
+    pub(super) ttl: Option<Duration>,
+}
+
+impl Terms {
+    /// The terms of [`Client::set`](crate::Client::set): none. A time to live that the variable had
+    /// is gone then.
+    pub fn new() -> Terms {
+        Terms::default()
+    }
+
+    /// Only if the variable is like this before; otherwise it is
+    /// [`Error::ConditionFailed`](crate::Error::ConditionFailed).
+    pub fn only_if(self, condition: Condition) -> Terms {
+        Terms {
+            condition: Some(condition),
+            ..self
+        }
+    }
+
+    /// The variable expires after this time, and is deleted then, unless it is set again before:
+    /// then the terms of that count. Time goes on while the machine sleeps.
+    pub fn ttl(self, ttl: Duration) -> Terms {
+        Terms {
+            ttl: Some(ttl),
+            ..self
+        }
+    }
+}
+
+impl From<Condition> for Terms {
+    fn from(condition: Condition) -> Terms {
+        Terms::new().only_if(condition)
+    }
+}
+
+/// A time to live as the wire has it. What is left of the last µs counts as a whole one: only
+/// nothing is nothing.
+pub(super) fn microseconds(ttl: Duration) -> i64 {
+    let whole = ttl.as_nanos().div_ceil(1000);
+    i64::try_from(whole).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_live_is_told_in_whole_microseconds() {
+        assert_eq!(microseconds(Duration::ZERO), 0);
+        assert_eq!(microseconds(Duration::from_nanos(1)), 1);
+        assert_eq!(microseconds(Duration::from_micros(7)), 7);
+        assert_eq!(microseconds(Duration::MAX), i64::MAX);
+    }
+}
