@@ -3,17 +3,21 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::{Daemon, Peer, eventually, invalid_parameter};
+use common::{Daemon, Peer, error, eventually, invalid_parameter};
 use globstash::{Change, Client, Condition, Error, Fields, Start, Terms, Until};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 const SET: &str = "io.globstash.Set";
 const GET: &str = "io.globstash.Get";
 const EXPIRE: &str = "io.globstash.Expire";
 const INCREMENT: &str = "io.globstash.Increment";
+const WAIT: &str = "io.globstash.Wait";
 const STATUS: &str = "io.globstash.GetStatus";
 
 /// Longer than any test.
@@ -270,6 +274,274 @@ fn a_number_that_is_added_to_keeps_its_time() {
     );
 }
 
+// ---- processes ----
+
+/// A process that lives until it is killed.
+struct Process(Child);
+
+impl Process {
+    fn start() -> Self {
+        let child = Command::new("sleep").arg("600").spawn();
+        Process(child.expect("it starts"))
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// It has ended, and its ID can be another's.
+    fn end(mut self) -> u32 {
+        self.0.kill().expect("it lives");
+        self.0.wait().expect("it has ended");
+        self.pid()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn no_such_process(pid: i64) -> Value {
+    error("io.globstash.NoSuchProcess", json!({ "pid": pid }))
+}
+
+fn belongs(peer: &mut Peer, key: &str) -> Value {
+    peer.ask(GET, json!({ "key": key, "metadata": true }))["entry"]["pid"].take()
+}
+
+/// Waits until a variable is gone.
+fn expect_gone(peer: &mut Peer, key: &str) {
+    let condition = json!({ "defined": false });
+    peer.ask(WAIT, json!({ "key": key, "condition": condition }));
+}
+
+#[test]
+fn a_variable_of_a_process_is_deleted_when_that_ends() {
+    let daemon = Daemon::start();
+    let mut watcher = watch(&daemon);
+    let mut peer = daemon.connect();
+    let (one, other) = (Process::start(), Process::start());
+    for (key, pid) in [("a", one.pid()), ("b", other.pid())] {
+        peer.ask(SET, json!({ "key": key, "value": key, "pid": pid }));
+        assert_eq!(belongs(&mut peer, key), pid);
+        assert_eq!(events(&mut watcher)[0]["change"], "set");
+    }
+    one.end();
+    let released = json!([{ "change": "released", "key": "a", "value": "a", "revision": 3 }]);
+    assert_eq!(
+        events(&mut watcher),
+        released,
+        "and nobody made that change"
+    );
+    assert_eq!(peer.ask(GET, json!({ "key": "a" }))["defined"], false);
+    assert_eq!(peer.ask(GET, json!({ "key": "b" }))["defined"], true);
+}
+
+#[test]
+fn a_process_that_is_none_is_refused_and_nothing_is_changed() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    let ended = Process::start().end();
+    let mut zombie = Process::start();
+    zombie.0.kill().expect("it lives");
+    let is_zombie = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", zombie.pid()));
+        stat.is_ok_and(|stat| stat.contains(") Z "))
+    };
+    eventually("it has ended, and nobody has waited for it", is_zombie);
+    peer.ask(SET, json!({ "key": "a", "value": "1", "ttlUSec": HOUR }));
+    let numbers = [
+        ended.into(),
+        zombie.pid().into(),
+        1 << 30,
+        i64::from(u32::MAX),
+        i64::MAX,
+    ];
+    for pid in numbers {
+        let set = peer.call(SET, json!({ "key": "a", "value": "2", "pid": pid }));
+        assert_eq!(set, no_such_process(pid));
+    }
+    let set = peer.call(SET, json!({ "key": "a", "value": "2", "pid": -1 }));
+    assert_eq!(set, invalid_parameter("pid"));
+    assert_eq!(peer.ask(GET, json!({ "key": "a" }))["revision"], 1);
+    assert!(expires(&mut peer, "a").is_i64());
+    peer.ask(SET, json!({ "key": "a", "pid": 1 << 30 }));
+    assert_eq!(
+        peer.ask(GET, json!({ "key": "a" }))["defined"],
+        false,
+        "it was to be deleted"
+    );
+}
+
+#[test]
+fn a_thread_is_no_process() {
+    let daemon = Daemon::start();
+    let pid = std::thread::spawn(|| rustix::thread::gettid().as_raw_pid());
+    let set = daemon.call(
+        SET,
+        json!({ "key": "a", "value": "", "pid": pid.join().unwrap() }),
+    );
+    assert_eq!(set["error"], "io.globstash.NoSuchProcess");
+}
+
+#[test]
+fn zero_is_the_caller() {
+    let daemon = Daemon::start();
+    let binary = std::env::current_exe().expect("this test");
+    let mut caller = Command::new(binary)
+        .args([
+            "--ignored",
+            "--exact",
+            "a_process_that_sets_a_variable_of_its_own",
+        ])
+        .env("SETTER_SOCKET", daemon.socket())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut peer = daemon.connect();
+    peer.ask(WAIT, json!({ "key": "a" }));
+    assert_eq!(belongs(&mut peer, "a"), caller.id());
+    drop(caller.stdin.take());
+    expect_gone(&mut peer, "a");
+    caller.wait().expect("it has ended");
+}
+
+/// Run by the test above as a process of its own, which lives until its input ends.
+#[test]
+#[ignore = "it helps another test"]
+fn a_process_that_sets_a_variable_of_its_own() {
+    let Some(socket) = std::env::var_os("SETTER_SOCKET") else {
+        return;
+    };
+    let mut client = Client::at(std::path::Path::new(&socket)).unwrap();
+    client
+        .set_with("a", "", Terms::new().own_process())
+        .unwrap();
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+#[test]
+fn who_is_set_again_belongs_to_nobody_unless_it_is_said_again() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    let (one, other) = (Process::start(), Process::start());
+    peer.ask(SET, json!({ "key": "a", "value": "", "pid": one.pid() }));
+    peer.ask(SET, json!({ "key": "a", "value": "", "pid": other.pid() }));
+    peer.ask(SET, json!({ "key": "b", "value": "", "pid": one.pid() }));
+    peer.ask(SET, json!({ "key": "b", "value": "", "pid": null }));
+    peer.ask(SET, json!({ "key": "c", "value": "", "pid": one.pid() }));
+    assert_eq!(belongs(&mut peer, "b"), Value::Null);
+    one.end();
+    expect_gone(&mut peer, "c");
+    assert_eq!(belongs(&mut peer, "a"), other.pid());
+    assert_eq!(peer.ask(GET, json!({ "key": "b" }))["defined"], true);
+    other.end();
+    expect_gone(&mut peer, "a");
+}
+
+#[test]
+fn a_number_that_is_added_to_keeps_its_process() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    let process = Process::start();
+    peer.ask(
+        SET,
+        json!({ "key": "n", "value": "1", "pid": process.pid() }),
+    );
+    peer.ask(INCREMENT, json!({ "key": "n" }));
+    peer.ask(EXPIRE, json!({ "key": "n", "ttlUSec": HOUR }));
+    peer.ask(EXPIRE, json!({ "key": "n" }));
+    assert_eq!(belongs(&mut peer, "n"), process.pid());
+    process.end();
+    expect_gone(&mut peer, "n");
+}
+
+#[test]
+fn a_descriptor_is_kept_for_each_process_while_variables_belong_to_it() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    let process = Process::start();
+    let set = |key| json!({ "key": key, "value": "", "pid": process.pid() });
+    let before = daemon.descriptors();
+    peer.ask(SET, set("a"));
+    peer.ask(SET, set("b"));
+    assert_eq!(daemon.descriptors(), before + 1);
+    peer.ask("io.globstash.Delete", json!({ "key": "a" }));
+    assert_eq!(daemon.descriptors(), before + 1);
+    peer.ask(SET, json!({ "key": "b", "value": "" }));
+    assert_eq!(daemon.descriptors(), before);
+    let refused =
+        json!({ "key": "a", "value": "", "pid": process.pid(), "condition": { "defined": true } });
+    assert_eq!(
+        peer.call(SET, refused)["error"],
+        "io.globstash.ConditionFailed"
+    );
+    assert_eq!(daemon.descriptors(), before);
+    peer.ask(SET, set("a"));
+    process.end();
+    expect_gone(&mut peer, "a");
+    assert_eq!(daemon.descriptors(), before);
+}
+
+#[test]
+fn a_user_can_have_variables_of_so_many_processes() {
+    const MOST: usize = 1024;
+    let daemon = Daemon::start();
+    let script = "for n in $(seq 1025); do sleep 600 </dev/null >/dev/null & echo $!; done; wait";
+    let mut shell = Command::new("sh")
+        .args(["-c", script])
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .expect("it starts");
+    let output = BufReader::new(shell.stdout.take().expect("a pipe"));
+    let lines = output.lines().take(MOST + 1);
+    let pids: Vec<u32> = lines.map(|pid| pid.unwrap().parse().unwrap()).collect();
+    let mut peer = daemon.connect();
+    let set = |n: usize| json!({ "key": format!("k/{n}"), "value": "", "pid": pids[n] });
+    for n in 0..MOST {
+        peer.ask(SET, set(n));
+    }
+    let exceeded = error(
+        "io.globstash.LimitExceeded",
+        json!({ "limit": "processes", "maximum": MOST }),
+    );
+    let descriptors = daemon.descriptors();
+    assert_eq!(peer.call(SET, set(MOST)), exceeded);
+    assert_eq!(daemon.descriptors(), descriptors);
+    assert_eq!(peer.ask(STATUS, json!({}))["variables"], MOST);
+    peer.ask(SET, json!({ "key": "more", "value": "", "pid": pids[0] }));
+    peer.ask(SET, json!({ "key": "k/1", "value": "" }));
+    peer.ask(SET, set(MOST));
+    kill_process_group(Pid::from_child(&shell), Signal::KILL).expect("it lives");
+    shell.wait().expect("it has ended");
+    eventually("all but one are gone", || {
+        peer.ask(STATUS, json!({}))["variables"] == 1
+    });
+}
+
+#[test]
+fn all_that_belongs_to_a_process_is_released() {
+    const COUNT: usize = 3000;
+    let daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    let process = Process::start();
+    let set = |n| json!({ "key": format!("k/{n}"), "value": "", "pid": process.pid() });
+    peer.send_calls(SET, (0..COUNT).map(set));
+    for _ in 0..COUNT {
+        assert!(peer.receive().get("error").is_none());
+    }
+    process.end();
+    eventually("all are gone", || {
+        peer.ask(STATUS, json!({}))["variables"] == 0
+    });
+}
+
 // ---- many, and none ----
 
 #[test]
@@ -383,6 +655,26 @@ fn what_expires_while_there_is_no_service_is_gone_when_there_is_one() {
     assert_eq!(peer.ask(GET, json!({ "key": "b" }))["defined"], true);
 }
 
+#[test]
+fn processes_are_known_again_after_a_crash_and_a_reload() {
+    let mut daemon = Daemon::start();
+    let (one, other) = (Process::start(), Process::start());
+    let set = |key, process: &Process| json!({ "key": key, "value": "", "pid": process.pid() });
+    daemon.ask(SET, set("a", &one));
+    daemon.ask(SET, set("b", &other));
+    daemon.crash();
+    let mut peer = daemon.connect();
+    assert_eq!(belongs(&mut peer, "a"), one.pid());
+    one.end();
+    expect_gone(&mut peer, "a");
+    daemon.signal(Signal::HUP);
+    daemon.expect_ready();
+    let mut peer = daemon.connect();
+    assert_eq!(belongs(&mut peer, "b"), other.pid());
+    other.end();
+    expect_gone(&mut peer, "b");
+}
+
 // ---- the library ----
 
 #[test]
@@ -402,6 +694,18 @@ fn the_library_sets_expires_and_hears_of_it() {
     let gone = watch.next().unwrap().unwrap();
     assert_eq!((gone.change, gone.writer), (Change::Expired, None));
     assert_eq!(gone.value, Some("v".into()));
+
+    let process = Process::start();
+    client
+        .set_with("a", "v", Terms::new().process(process.pid()))
+        .unwrap();
+    assert_eq!(client.entry("a").unwrap().unwrap().pid, Some(process.pid()));
+    let pid = process.end();
+    assert_eq!(watch.next().unwrap().unwrap().change, Change::Set);
+    let gone = watch.next().unwrap().unwrap();
+    assert_eq!((gone.change, gone.writer), (Change::Released, None));
+    let refused = client.set_with("a", "v", Terms::new().process(pid));
+    assert!(matches!(refused, Err(Error::NoSuchProcess { pid: told }) if told == i64::from(pid)));
 
     let taken = terms.only_if(Condition::defined());
     let refused = client.set_with("a", "v", taken);

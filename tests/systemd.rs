@@ -80,6 +80,11 @@ fn a_reload_puts_in_another_program_and_loses_nothing() {
 }
 
 #[test]
+fn variables_end_by_themselves() {
+    play("lifetimes");
+}
+
+#[test]
 fn users_share_variables_unless_they_keep_them() {
     play("users");
 }

@@ -282,6 +282,7 @@ impl generated::VarlinkInterface for Stub {
         _data: Option<String>,
         _condition: Option<generated::Condition>,
         _ttl: Option<i64>,
+        _pid: Option<i64>,
     ) -> varlink::Result<()> {
         let mut variables = self.0.lock().expect("nobody panics");
         variables.revision += 1;

@@ -71,6 +71,7 @@ fn change(change: Change) -> &'static str {
         Change::Set => "set",
         Change::Deleted => "deleted",
         Change::Expired => "expired",
+        Change::Released => "released",
     }
 }
 

@@ -52,6 +52,9 @@ pub struct Entry {
         serialize_with = "microseconds"
     )]
     pub expires: Option<SystemTime>,
+    /// The process whose end deletes it; `None` if there is none, or if metadata was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// Who changed it last; `None` if metadata was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writer: Option<Writer>,
@@ -68,6 +71,8 @@ pub enum Change {
     Deleted,
     /// It is gone because its time to live has run out.
     Expired,
+    /// It is gone because the process that it belonged to has ended.
+    Released,
 }
 
 /// One change of one variable.
@@ -167,7 +172,6 @@ impl fmt::Display for Revision {
 
 impl Writer {
     fn from_wire(writer: generated::Writer) -> Result<Writer, String> {
-        let id = |number: i64| u32::try_from(number).map_err(|_| format!("an ID of {number}"));
         Ok(Writer {
             uid: id(writer.uid)?,
             pid: id(writer.pid)?,
@@ -188,6 +192,7 @@ impl Entry {
             revision: Revision::from_wire(entry.revision),
             modified: entry.modifiedUSec.map(time),
             expires: entry.expiresUSec.map(time),
+            pid: entry.pid.map(id).transpose()?,
             writer: Writer::told(entry.writer)?,
         })
     }
@@ -209,6 +214,7 @@ impl Entry {
             revision: Revision::from_wire(revision),
             modified: None,
             expires: None,
+            pid: None,
             writer: None,
         }))
     }
@@ -238,6 +244,11 @@ impl From<generated::GetStatus_Reply> for Status {
 /// A value as the two fields of the wire tell it.
 pub(super) fn value(value: Option<String>, data: Option<String>) -> Result<Option<Value>, String> {
     Value::from_fields(value, data).map_err(|error| error.to_string())
+}
+
+/// The number of a user or a process.
+fn id(number: i64) -> Result<u32, String> {
+    u32::try_from(number).map_err(|_| format!("an ID of {number}"))
 }
 
 /// A number that the wire cannot tell to be one of nature.
@@ -272,6 +283,7 @@ mod tests {
             revision: 21,
             modifiedUSec: Some(1790000000000000),
             expiresUSec: Some(1790000000000001),
+            pid: Some(815),
             writer: Some(generated::Writer {
                 uid: 1000,
                 pid: 4711,
@@ -284,10 +296,10 @@ mod tests {
         let mut entry = Entry::from_wire(entry()).unwrap();
         assert_eq!(
             serde_json::to_string(&entry).unwrap(),
-            r#"{"key":"player/volume","value":"0.6","revision":21,"modifiedUSec":1790000000000000,"expiresUSec":1790000000000001,"writer":{"uid":1000,"pid":4711}}"#
+            r#"{"key":"player/volume","value":"0.6","revision":21,"modifiedUSec":1790000000000000,"expiresUSec":1790000000000001,"pid":815,"writer":{"uid":1000,"pid":4711}}"#
         );
         entry.value = Some(b"\xff".into());
-        (entry.modified, entry.expires) = (None, None);
+        (entry.modified, entry.expires, entry.pid) = (None, None, None);
         entry.writer = None;
         assert_eq!(
             serde_json::to_string(&entry).unwrap(),

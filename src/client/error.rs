@@ -133,6 +133,11 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// There is no process with this ID, or it has ended.
+    NoSuchProcess {
+        /// The process ID.
+        pid: i64,
+    },
     /// What was waited for did not come in time.
     TimedOut {
         /// The key.
@@ -230,6 +235,10 @@ impl Error {
                 "NumberOverflow" => {
                     let generated::NumberOverflow_Args { key } = read(parameters)?;
                     Error::NumberOverflow { key }
+                }
+                "NoSuchProcess" => {
+                    let generated::NoSuchProcess_Args { pid } = read(parameters)?;
+                    Error::NoSuchProcess { pid }
                 }
                 "TimedOut" => {
                     let generated::TimedOut_Args { key } = read(parameters)?;
@@ -353,6 +362,10 @@ impl Error {
                 "maximumBytes" => write!(f, "no room: {maximum} bytes are allowed"),
                 "connections" => write!(f, "too many connections: {maximum} are allowed"),
                 "watches" => write!(f, "too many watches: {maximum} are allowed"),
+                "processes" => write!(
+                    f,
+                    "too many processes that variables belong to: {maximum} are allowed"
+                ),
                 "memory" => write!(
                     f,
                     "no room: the service can have no more memory than {maximum} bytes"
@@ -372,6 +385,7 @@ impl Error {
             Error::NumberOverflow { key } => {
                 write!(f, "the sum in {} would have too many digits", escape(key))
             }
+            Error::NoSuchProcess { pid } => write!(f, "there is no process {pid}"),
             Error::TimedOut { key } => {
                 write!(f, "{} did not become as wanted in time", escape(key))
             }
@@ -579,6 +593,16 @@ mod tests {
                 "io.globstash.NumberOverflow",
                 json!({"key": "k"}),
                 "the sum in k would have too many digits",
+            ),
+            (
+                "io.globstash.NoSuchProcess",
+                json!({"pid": 4711}),
+                "there is no process 4711",
+            ),
+            (
+                "io.globstash.LimitExceeded",
+                json!({"limit": "processes", "maximum": 1024}),
+                "too many processes that variables belong to: 1024 are allowed",
             ),
             (
                 "io.globstash.TimedOut",

@@ -1,4 +1,4 @@
-//! On which terms a variable is set: on what condition, and for how long.
+//! On which terms a variable is set: on what condition, and until when.
 
 use std::time::Duration;
 
@@ -22,11 +22,12 @@ use super::question::Condition;
 pub struct Terms {
     pub(super) condition: Option<Condition>,
     pub(super) ttl: Option<Duration>,
+    pub(super) process: Option<u32>,
 }
 
 impl Terms {
-    /// The terms of [`Client::set`](crate::Client::set): none. A time to live that the variable had
-    /// is gone then.
+    /// The terms of [`Client::set`](crate::Client::set): none. A time to live or a
+    /// process that the variable had is gone then.
     pub fn new() -> Terms {
         Terms::default()
     }
@@ -48,7 +49,39 @@ impl Terms {
             ..self
         }
     }
+
+    /// The variable is deleted when this process ends, however it ends.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// use std::process::Command;
+    /// use globstash::{Terms, Until};
+    ///
+    /// let mut player = Command::new("sleep").arg("0.1").spawn()?;
+    /// let while_it_plays = Terms::new().process(player.id());
+    /// client.set_with("player/title", "Air", while_it_plays)?;
+    /// player.wait()?;
+    /// client.wait_until("player/title", Until::undefined())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The ID is as the service sees it. If there is no such process, or it has ended, setting the
+    /// variable is [`Error::NoSuchProcess`](crate::Error::NoSuchProcess).
+    pub fn process(self, pid: u32) -> Terms {
+        Terms {
+            process: Some(pid),
+            ..self
+        }
+    }
+
+    /// The variable is deleted when this process ends: the one that connected, to be exact.
+    pub fn own_process(self) -> Terms {
+        self.process(OWN)
+    }
 }
+
+/// What the wire has for the process that calls.
+const OWN: u32 = 0;
 
 impl From<Condition> for Terms {
     fn from(condition: Condition) -> Terms {

@@ -460,6 +460,7 @@ impl WireEvent {
             change: match self.change.as_str() {
                 "set" => Change::Set,
                 "expired" => Change::Expired,
+                "released" => Change::Released,
                 _ => Change::Deleted,
             },
             key: self.key,

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
 use super::accounts::{Accounts, Charge, Excess, Seat, Shared, TooMany};
-use super::contract::{Serve, Unfinished};
+use super::contract::{Caller, Serve, Unfinished};
 use super::poller::EventFlags;
 use super::table::Token;
 use crate::sys::peer::Peer;
@@ -174,7 +174,15 @@ impl<J: Unfinished> Connection<J> {
         let request = Request::parse(message).map_err(|problem| problem.to_string())?;
         let out = &mut self.output.bytes;
         match &self.seat {
-            Ok(_) => self.job = service.call(&request, self.peer, who, connections, out),
+            Ok(_) => {
+                let caller = Caller {
+                    peer: self.peer,
+                    who,
+                    socket: Some(self.stream.as_fd()),
+                    connections,
+                };
+                self.job = service.call(&request, caller, out);
+            }
             Err(TooMany(maximum)) => {
                 service.refuse(&request, *maximum, out);
                 (self.ended, self.backlog, self.input) = (true, false, Framer::default());

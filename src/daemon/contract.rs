@@ -16,14 +16,11 @@ pub(crate) trait Serve {
     /// What is left to do for a call.
     type Job: Unfinished;
 
-    /// Answers a call that came on the connection `who`, or begins to. Replies are appended to
-    /// `out`, none if the call is `oneway`.
+    /// Answers a call, or begins to. Replies are appended to `out`, none if the call is `oneway`.
     fn call(
         &mut self,
         request: &Request<'_>,
-        peer: Peer,
-        who: Token,
-        connections: u64,
+        caller: Caller<'_>,
         out: &mut Vec<u8>,
     ) -> Option<Self::Job>;
 
@@ -64,6 +61,19 @@ pub(crate) trait Serve {
 
     /// Nobody will call any more.
     fn end(&mut self) {}
+}
+
+/// Who calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller<'c> {
+    /// The process at the other end.
+    pub(crate) peer: Peer,
+    /// The connection that it calls on.
+    pub(crate) who: Token,
+    /// The socket of that, if it has one.
+    pub(crate) socket: Option<BorrowedFd<'c>>,
+    /// How many connections are open.
+    pub(crate) connections: u64,
 }
 
 /// A call that is being answered in pieces. By default it has something to say whenever its caller

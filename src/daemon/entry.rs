@@ -43,6 +43,9 @@ pub(crate) fn write_variable(entry: &mut Object<'_>, variable: Variable<'_>, fie
         if let Some(deadline) = variable.deadline() {
             entry.count("expiresUSec", clock::calendar(deadline));
         }
+        if let Some(pid) = variable.process() {
+            entry.count("pid", pid.into());
+        }
         write_writer(entry, variable.writer());
     }
 }
@@ -55,6 +58,7 @@ pub(crate) fn write_event(event: &mut Object<'_>, past: &Past<'_>, fields: Field
         None => ("set", None),
         Some(Cause::Deleted(writer)) => ("deleted", Some(writer)),
         Some(Cause::Expired) => ("expired", None),
+        Some(Cause::Released) => ("released", None),
     };
     event.string("change", change);
     event.text("key", &past.key);

@@ -1,7 +1,7 @@
 //! The errors of `io.globstash`, as calls end with them.
 
 use super::store::pattern::{PATTERN_MAX, PatternError};
-use super::store::{KEY_MAX, Refusal, VALUE_MAX};
+use super::store::{KEY_MAX, Limit, Refusal, VALUE_MAX};
 use crate::map::{Full, Limits, SIMILAR_MAX};
 use crate::wire::fault::Fault;
 use crate::wire::reply::Reply;
@@ -28,6 +28,10 @@ pub(crate) enum Failure {
     ReplyTooLarge,
     /// So many connections are open already.
     Connections(u64),
+    /// There is no process with this ID.
+    NoSuchProcess(i64),
+    /// So many processes are watched already.
+    Processes(u64),
 }
 
 impl Failure {
@@ -59,6 +63,8 @@ impl Failure {
                 error(reply, "ReplyTooLarge").count("maximum", REPLY_MAX as u64)
             }
             Failure::Connections(maximum) => write_limit("connections", *maximum, reply),
+            Failure::NoSuchProcess(pid) => error(reply, "NoSuchProcess").int("pid", *pid),
+            Failure::Processes(maximum) => write_limit("processes", *maximum, reply),
         }
     }
 }
@@ -90,6 +96,7 @@ fn write_refusal(key: &str, refusal: Refusal, limits: Limits, reply: Reply<'_>) 
         }
         Refusal::NotNumeric => error(reply, "NotNumeric").string("key", &key),
         Refusal::NumberOverflow => error(reply, "NumberOverflow").string("key", &key),
+        Refusal::Limit(Limit::Processes(maximum)) => write_limit("processes", maximum, reply),
         Refusal::Full(Full::Variables) => write_limit("maximumVariables", limits.variables, reply),
         Refusal::Full(Full::Bytes) => write_limit("maximumBytes", limits.bytes, reply),
         Refusal::Full(Full::Memory(bytes)) => write_limit("memory", bytes, reply),

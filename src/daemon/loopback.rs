@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::contract::Serve as _;
+use super::contract::{Caller, Serve as _};
 use super::service::Service;
 use super::store::Store;
 use super::table::Token;
@@ -35,11 +35,17 @@ impl Loopback {
 
     /// Takes what a peer sends and appends what it is answered, as a connection does.
     pub fn answer(&mut self, bytes: &[u8], replies: &mut Vec<u8>) -> Result<(), Refused> {
-        let (peer, who) = (Peer { uid: 0, pid: 1 }, Token::from_u64(0));
+        let who = Token::from_u64(0);
+        let caller = Caller {
+            peer: Peer { uid: 0, pid: 1 },
+            who,
+            socket: None,
+            connections: 1,
+        };
         self.input.push(bytes);
         while let Some(message) = self.input.next().map_err(|_| Refused)? {
             let request = Request::parse(message).map_err(|_| Refused)?;
-            let mut job = self.service.call(&request, peer, who, 1, replies);
+            let mut job = self.service.call(&request, caller, replies);
             while let Some(unfinished) = job.take_if(|job| !job.is_asleep) {
                 job = self.service.resume(unfinished, who, replies);
             }

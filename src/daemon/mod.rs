@@ -33,6 +33,7 @@ mod entry;
 #[doc(hidden)]
 pub mod example;
 mod failure;
+mod guards;
 mod handoff;
 mod interface;
 mod jobs;

@@ -8,11 +8,10 @@ use std::io::Write as _;
 
 use serde_json::Value;
 
-use super::contract::{Delivery, Serve, Unfinished};
+use super::contract::{Caller, Delivery, Serve, Unfinished};
 use super::example;
 use super::server::Server;
 use super::table::Token;
-use crate::sys::peer::Peer;
 use crate::wire::fault::Fault;
 use crate::wire::introspection::{self, Introspection};
 use crate::wire::reply::Reply;
@@ -120,14 +119,12 @@ impl<F: FnMut(Call) -> Answer> Serve for Mounted<F> {
     fn call(
         &mut self,
         request: &Request<'_>,
-        _: Peer,
-        who: Token,
-        _: u64,
+        caller: Caller<'_>,
         out: &mut Vec<u8>,
     ) -> Option<Replies> {
         let start = out.len();
         let job = match self.dispatch(request, out) {
-            Ok(Some(replies)) => self.resume(replies, who, out),
+            Ok(Some(replies)) => self.resume(replies, caller.who, out),
             Ok(None) => None,
             Err(fault) => {
                 fault.write(&request.method, Reply::new(out));

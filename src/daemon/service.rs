@@ -9,11 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::clock;
-use super::contract::{Delivery, Serve};
+use super::contract::{Caller, Delivery, Serve};
 use super::entry::{Fields, write_value, write_variable};
 use super::failure::Failure;
+use super::guards::{Guards, Unguarded};
 use super::interface::{self, Delete, Expire, Get, GetStatus, INTERFACE, List, Set};
 use super::jobs::{Job, SLICE, Work};
+use super::log::Sparingly;
 use super::parameters::{
     Ttl, read_condition, read_decimal, read_filter, read_patterns, read_ttl, read_value,
 };
@@ -23,8 +25,8 @@ use super::table::Token;
 use super::timer::Timer;
 use super::watch::{Begin, Watch};
 use super::watches::{Wait, Watches};
-use crate::map::Revision;
-use crate::sys::peer::Peer;
+use crate::map::{Process, Revision};
+use crate::sys::process::{NoPidfd, Pidfd};
 use crate::wire::fault::Fault;
 use crate::wire::introspection::{self, Introspection};
 use crate::wire::object::Text;
@@ -32,8 +34,8 @@ use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 use crate::wire::table::{Interface, reply_flaw};
 
-/// Most variables that are deleted in one turn because their time has run out, so that many of them
-/// do not hold up the callers.
+/// Most variables that are deleted in one turn because their time has run out, and because their
+/// processes have ended, so that many of them do not hold up the callers.
 const DUE_MAX: usize = 1024;
 
 /// What we implement besides `org.varlink.service`.
@@ -41,12 +43,8 @@ static INTERFACES: [&Interface; 1] = [&INTERFACE];
 
 /// What a method needs besides its parameters.
 pub(crate) struct Call<'c> {
-    /// The process that calls.
-    peer: Peer,
-    /// How many connections are open.
-    connections: u64,
-    /// The connection that it calls on.
-    who: Token,
+    /// Who calls.
+    caller: Caller<'c>,
     /// Whether the caller takes several replies.
     more: bool,
     /// Whether the caller takes none.
@@ -59,8 +57,8 @@ impl Call<'_> {
     /// Who makes the change that is asked for.
     fn writer(&self) -> Writer {
         Writer {
-            uid: self.peer.uid,
-            pid: self.peer.pid,
+            uid: self.caller.peer.uid,
+            pid: self.caller.peer.pid,
         }
     }
 }
@@ -74,7 +72,10 @@ pub(crate) struct Service {
     watches: Watches,
     /// Goes off when a variable expires.
     timer: Timer,
+    /// The processes whose end deletes variables.
+    guards: Guards,
     introspection: Introspection,
+    log: Sparingly,
     calls: u64,
     errors: u64,
 }
@@ -85,16 +86,41 @@ impl Service {
         let introspection = Introspection {
             interfaces: &INTERFACES,
         };
-        let mut timer = Timer::new()?;
-        timer.arm(store.next_deadline());
-        Ok(Service {
+        let mut service = Service {
             store,
             watches: Watches::default(),
-            timer,
+            timer: Timer::new()?,
+            guards: Guards::new()?,
             introspection,
+            log: Sparingly::default(),
             calls: 0,
             errors: 0,
-        })
+        };
+        service.watch_processes();
+        service.arm();
+        Ok(service)
+    }
+
+    /// Watches again the processes that variables belonged to before this service began.
+    fn watch_processes(&mut self) {
+        for process in self.store.processes() {
+            match self.guards.watch_again(process) {
+                Ok(true) => {}
+                Ok(false) => self.store.end_process(process),
+                Err(problem) => {
+                    let pid = process.pid;
+                    log::error!(pid; "variables will outlive their process: {problem}");
+                }
+            }
+        }
+    }
+
+    /// Says when this service is to be woken. To be called when something may have changed.
+    fn arm(&mut self) {
+        for process in self.store.take_idle_processes() {
+            self.guards.forget(process);
+        }
+        self.timer.arm(self.store.next_due());
     }
 
     /// Its variables.
@@ -109,9 +135,7 @@ impl Serve for Service {
     fn call(
         &mut self,
         request: &Request<'_>,
-        peer: Peer,
-        who: Token,
-        connections: u64,
+        caller: Caller<'_>,
         out: &mut Vec<u8>,
     ) -> Option<Job> {
         self.store.rest();
@@ -119,9 +143,7 @@ impl Serve for Service {
         let before = self.store.revision();
         let (more, oneway) = (request.more, request.oneway);
         let call = Call {
-            peer,
-            connections,
-            who,
+            caller,
             more,
             oneway,
             out: &mut *out,
@@ -138,28 +160,36 @@ impl Serve for Service {
                 return match job.work {
                     // It is told in its turn, like all who listen.
                     Work::Watch(_) => Some(job),
-                    _ => self.resume(job, who, out),
+                    _ => self.resume(job, caller.who, out),
                 };
             }
             answer => self.settle(&request.method, oneway, answer.map(drop), start, out),
         }
         self.tell_changes(before);
-        self.timer.arm(self.store.next_deadline());
+        self.arm();
         None
     }
 
     fn sources(&self) -> Vec<BorrowedFd<'_>> {
-        vec![self.timer.as_fd()]
+        vec![self.timer.as_fd(), self.guards.as_fd()]
     }
 
     fn act(&mut self) {
         if self.watches.count_on(SLICE) {
             return;
         }
+        let ended = self.guards.take_ended();
+        for process in ended.expect("an epoll can be asked what is ready") {
+            self.store.end_process(process);
+        }
         let before = self.store.revision();
         self.store.expire_due(clock::now(), DUE_MAX);
         self.tell_changes(before);
-        self.timer.rearm(self.store.next_deadline());
+        let before = self.store.revision();
+        self.store.release_due(DUE_MAX);
+        self.tell_changes(before);
+        self.timer.rearm(self.store.next_due());
+        self.arm();
     }
 
     fn is_untidy(&self) -> bool {
@@ -191,7 +221,7 @@ impl Serve for Service {
             result => self.settle(&job.method, job.oneway, result.map(drop), start, out),
         }
         self.tell_changes(before);
-        self.timer.arm(self.store.next_deadline());
+        self.arm();
         None
     }
 
@@ -291,6 +321,28 @@ impl Service {
         }
     }
 
+    /// Watches a process to which a variable is going to belong; 0 is the caller.
+    fn watch_process(&mut self, pid: i64, call: &Call<'_>) -> Result<Process, Failure> {
+        let peer = call.caller.peer;
+        let (pid, pidfd) = match (u32::try_from(pid), call.caller.socket) {
+            (Err(_), _) if pid < 0 => return Err(Failure::parameter("pid")),
+            (Err(_), _) => return Err(Failure::NoSuchProcess(pid)),
+            (Ok(0), Some(socket)) => (peer.pid, Pidfd::of_peer(socket, peer.pid)),
+            (Ok(0), None) => (peer.pid, Pidfd::open(peer.pid)),
+            (Ok(pid), _) => (pid, Pidfd::open(pid)),
+        };
+        let watched = match pidfd {
+            Ok(pidfd) => self.guards.watch(pidfd),
+            Err(NoPidfd::Gone) => return Err(Failure::NoSuchProcess(pid.into())),
+            Err(NoPidfd::Accident(error)) => Err(Unguarded::Accident(error)),
+        };
+        watched.map_err(|problem| {
+            self.log
+                .warn(|| log::warn!(pid; "cannot watch a process: {problem}"));
+            Failure::Processes(self.guards.maximum())
+        })
+    }
+
     /// The answer to a call about `key` that the store refused.
     fn refused(&self, key: &str, refusal: Refusal) -> Failure {
         Failure::Refused(key.to_owned(), refusal, self.store.limits())
@@ -308,6 +360,7 @@ impl interface::Service for Service {
             data,
             condition,
             ttl_u_sec,
+            pid,
             ..
         } = parameters;
         let value = read_value(&key, &value, &data, "data")?;
@@ -322,12 +375,17 @@ impl interface::Service for Service {
             return Ok(None);
         };
         let ttl = read_ttl("ttlUSec", ttl_u_sec)?;
+        let process = pid.map(|pid| self.watch_process(pid, &call)).transpose()?;
         let terms = Terms {
             condition,
             deadline: ttl.deadline(),
+            process,
         };
         let before = self.store.revision();
         let set = self.store.set(&key, &value, &terms, writer);
+        if let Some(process) = process.filter(|process| !self.store.has_process(*process)) {
+            self.guards.forget(process);
+        }
         let revision = set.map_err(|refusal| self.refused(&key, refusal))?;
         if let Ttl::Over = ttl {
             self.tell_changes(before);
@@ -427,7 +485,7 @@ impl interface::Service for Service {
         };
         let memory = patterns.memory();
         self.watches
-            .watch(call.who, Watch::new(patterns, fields, begin, now));
+            .watch(call.caller.who, Watch::new(patterns, fields, begin, now));
         self.calls += 1;
         Ok(Some(Work::Watch(memory)))
     }
@@ -463,7 +521,7 @@ impl interface::Service for Service {
             return Err(Failure::TimedOut(wait.key));
         }
         let memory = wait.memory();
-        self.watches.wait(call.who, wait);
+        self.watches.wait(call.caller.who, wait);
         // What is too far away to be counted never comes.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Ok(Some(Work::Wait(deadline, memory)))
@@ -501,7 +559,7 @@ impl interface::Service for Service {
         reply.count("maximumVariables", limits.variables);
         reply.count("maximumBytes", limits.bytes);
         reply.count("maximumValueSize", VALUE_MAX as u64);
-        reply.count("connections", call.connections);
+        reply.count("connections", call.caller.connections);
         reply.count("watches", self.watches.count());
         reply.count("calls", self.calls);
         reply.count("errors", self.errors);

@@ -91,11 +91,12 @@ pub(crate) struct Stamp {
 }
 
 /// A process, also after a crash of the service: its ID may be another's by then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Process {
     /// Its ID.
     pub(crate) pid: u32,
-    /// The inode number of its pidfd, which no other process will have; 0 if it is not known.
+    /// A number that no other process with this ID will have; that of the inode of its pidfd, if it
+    /// has one of its own.
     pub(crate) inode: u64,
 }
 

@@ -12,6 +12,8 @@ pub(crate) mod manager;
 #[cfg(feature = "service")]
 pub(crate) mod peer;
 #[cfg(feature = "service")]
+pub(crate) mod process;
+#[cfg(feature = "service")]
 pub(crate) mod signals;
 #[cfg(feature = "service")]
 pub(crate) mod succession;

@@ -68,6 +68,8 @@ pub(crate) enum Cause {
     Deleted(Writer),
     /// Its time has run out.
     Expired,
+    /// The process that it belonged to has ended.
+    Released,
 }
 
 /// What is remembered of a variable that is gone.

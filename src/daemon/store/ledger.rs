@@ -1,5 +1,5 @@
 //! What is kept of the variables beside the map, so that it need not be looked for: which of them
-//! expire.
+//! expire, which belong to processes, and how much each user holds.
 //!
 //! All of it follows from what the map holds. A [`Holding`] is what one variable contributes, and
 //! every change of a variable replaces its old one by its new one; after a crash all are added up
@@ -7,17 +7,25 @@
 
 use super::Moment;
 use super::deadlines::Deadlines;
-use crate::map::{Entry, Id, Stamp};
+use super::processes::Processes;
+use super::shares::Shares;
+use crate::map::{Entry, Id, Process, Stamp};
 
 /// What is kept beside the map.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Ledger {
     pub(super) deadlines: Deadlines,
+    pub(super) processes: Processes,
+    pub(super) shares: Shares,
 }
 
 /// What one variable contributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Holding {
+    /// The user that is charged for it.
+    pub(super) setter: u32,
+    /// The process whose end deletes it.
+    pub(super) process: Option<Process>,
     deadline: Option<Moment>,
 }
 
@@ -30,6 +38,8 @@ impl Holding {
     /// Of a variable that is to be there.
     pub(super) fn new(stamp: &Stamp) -> Self {
         Holding {
+            setter: stamp.setter,
+            process: stamp.process,
             deadline: stamp.deadline.map(Moment),
         }
     }
@@ -47,6 +57,21 @@ impl Ledger {
 
     /// A variable has changed: what it contributed, and what it contributes now.
     pub(super) fn replace(&mut self, id: Id, old: Option<Holding>, new: Option<Holding>) {
+        self.shares.shift(old, new);
+        self.note(id, old, new);
+    }
+
+    /// The same for which the shares were charged already.
+    pub(super) fn note(&mut self, id: Id, old: Option<Holding>, new: Option<Holding>) {
+        let process = |holding: Option<Holding>| holding.and_then(|holding| holding.process);
+        let (before, now) = (process(old), process(new));
+        if before != now {
+            now.into_iter()
+                .for_each(|process| self.processes.add(process, id));
+            before
+                .into_iter()
+                .for_each(|process| self.processes.remove(process, id));
+        }
         let deadline = |holding: Option<Holding>| holding.and_then(|holding| holding.deadline);
         let (old, new) = (deadline(old), deadline(new));
         if old != new {

@@ -14,6 +14,8 @@ mod key;
 mod ledger;
 mod lookup;
 pub(crate) mod pattern;
+mod processes;
+mod shares;
 mod walk;
 mod walkers;
 
@@ -38,7 +40,8 @@ pub(crate) use self::walk::{Budget, Collection, Progress, Walk, text};
 pub(crate) use self::walkers::Walker;
 pub(crate) use crate::map::Found as Recovered;
 use crate::map::{
-    self, Bytes, Entry, Full, Limits, MAP_MAX, Map, Origin, Revision, Segment, Stamp, State, View,
+    self, Bytes, Entry, Full, Limits, MAP_MAX, Map, Origin, Process, Revision, Segment, Stamp,
+    State, View,
 };
 use crate::wire::text::{Flaw, flaw, is_text};
 
@@ -90,6 +93,8 @@ pub(crate) struct Terms<'c> {
     pub(crate) condition: Condition<'c>,
     /// When it expires.
     pub(crate) deadline: Option<Moment>,
+    /// The process whose end deletes it.
+    pub(crate) process: Option<Process>,
 }
 
 /// Why a call cannot be done. Nothing was changed.
@@ -103,10 +108,19 @@ pub(crate) enum Refusal {
     Condition(Revision),
     /// There is no room.
     Full(Full),
+    /// The user would hold more than it may.
+    Limit(Limit),
     /// The value is no number that can be added to.
     NotNumeric,
     /// The sum has more digits than can be kept.
     NumberOverflow,
+}
+
+/// What a user may hold, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Different processes that its variables belong to.
+    Processes(u64),
 }
 
 /// A variable as it is now.
@@ -244,6 +258,7 @@ impl Store {
         let before = old.map(|old| Holding::of(&old.0));
         let stamp = Stamp {
             deadline: terms.deadline.map(|Moment(deadline)| deadline),
+            process: terms.process,
             ..stamp(value.kind, writer)
         };
         self.put(key.as_bytes(), &value.bytes, &stamp, before)
@@ -257,9 +272,14 @@ impl Store {
         stamp: &Stamp,
         before: Option<Holding>,
     ) -> Result<Revision, Refusal> {
-        let set = self.map.set(key, value, stamp).map_err(Refusal::Full)?;
         let now = Some(Holding::new(stamp));
-        self.ledger.replace(set.id, before, now);
+        let charged = self.ledger.shares.charge(stamp.setter, &[(before, now)]);
+        charged.map_err(Refusal::Limit)?;
+        let set = self.map.set(key, value, stamp).map_err(|full| {
+            self.ledger.shares.take_back(&[(before, now)]);
+            Refusal::Full(full)
+        })?;
+        self.ledger.note(set.id, before, now);
         if set.old.is_none() {
             if self.journal.is_read() {
                 self.journal.note(key);
@@ -327,9 +347,12 @@ impl Store {
         Ok(count > 0)
     }
 
-    /// When the next variable expires.
-    pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        self.ledger.deadlines.next()
+    /// When there is something to [`Self::expire_due`] or to [`Self::release_due`].
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        match self.ledger.processes.is_due() {
+            true => Some(Moment(0)),
+            false => self.ledger.deadlines.next(),
+        }
     }
 
     /// Deletes variables that have expired by now, so many at most, with one revision.
@@ -338,6 +361,34 @@ impl Store {
         let due = due.filter_map(|id| self.map.entry_of(id));
         let keys: Vec<Key> = due.map(|entry| Key::from(&*entry.key())).collect();
         self.delete_all(&keys, Cause::Expired);
+    }
+
+    /// The processes that variables belong to.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        self.ledger.processes.all().collect()
+    }
+
+    /// Whether variables belong to a process.
+    pub(crate) fn has_process(&self, process: Process) -> bool {
+        self.ledger.processes.has(process)
+    }
+
+    /// A process has ended: what belongs to it is to be deleted.
+    pub(crate) fn end_process(&mut self, process: Process) {
+        self.ledger.processes.end(process);
+    }
+
+    /// The processes to which nothing belongs any more, since this was called last.
+    pub(crate) fn take_idle_processes(&mut self) -> Vec<Process> {
+        self.ledger.processes.take_idle()
+    }
+
+    /// Deletes variables of processes that have ended, so many at most, with one revision.
+    pub(crate) fn release_due(&mut self, most: usize) {
+        let due = self.ledger.processes.due().take(most);
+        let due = due.filter_map(|id| self.map.entry_of(id));
+        let keys: Vec<Key> = due.map(|entry| Key::from(&*entry.key())).collect();
+        self.delete_all(&keys, Cause::Released);
     }
 
     /// Adds to the number that a variable holds, within limits. Returns the sum.
@@ -357,8 +408,10 @@ impl Store {
             .sum(by, minimum, maximum)
             .map_err(|_| Refusal::NumberOverflow)?;
         let text = sum.to_string();
+        let kept = old.map_or_else(Stamp::default, |old| old.0.stamp());
         let stamp = Stamp {
-            deadline: old.and_then(|old| old.0.stamp().deadline),
+            deadline: kept.deadline,
+            process: kept.process,
             ..stamp(TEXT, writer)
         };
         let before = old.map(|old| Holding::of(&old.0));
@@ -585,6 +638,11 @@ impl<'s> Variable<'s> {
     /// When it expires, if ever.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         self.0.stamp().deadline.map(Moment)
+    }
+
+    /// The ID of the process whose end deletes it, if there is one.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.0.stamp().process.map(|process| process.pid)
     }
 
     /// The process that last changed it.
