@@ -2,7 +2,7 @@
 
 use super::sim::Sim;
 use crate::map::batch::Change;
-use crate::map::layout::SLOTS;
+use crate::map::layout::{CHANGES_MAX, SLOTS};
 use crate::map::{Full, Limits, Map, Origin, SIMILAR_MAX, Stamp, table};
 
 const LIMITS: Limits = Limits {
@@ -46,6 +46,27 @@ fn without_memory_nothing_is_lost_and_deleting_works() {
         assert_eq!(map.delete(&[key(count - 1)]).0, 1);
         map.check();
         map.set(b"again", &vec![1; len], &Stamp::default()).unwrap();
+    }
+}
+
+/// The table grew with the number of changes, not with that of their keys: a change of thousands of
+/// new keys found no slots, and neither did many such changes in a row.
+#[test]
+fn changes_of_many_new_keys_find_room() {
+    for count in [20, 500, CHANGES_MAX] {
+        let (_, mut map) = new_map(4000);
+        let mut keys: Vec<_> = (0..LIMITS.variables as u32).map(key).collect();
+        keys.sort_unstable();
+        let stamp = Stamp::default();
+        for some in keys.chunks(count) {
+            let changes: Vec<_> = some
+                .iter()
+                .map(|key| Change::Set(key, b"v", &stamp))
+                .collect();
+            let (done, _) = map.apply(&changes).expect("there is room");
+            assert_eq!(done, some.len() as u64);
+        }
+        map.check();
     }
 }
 
