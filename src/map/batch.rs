@@ -59,6 +59,7 @@ impl<M: Memory> Map<M> {
             "the redo record has no room for more"
         );
         debug_assert!(changes.is_sorted_by(|a, b| a.key() < b.key()));
+        self.make_room_for(self.new_keys(changes));
         let steps = self.try_steps(changes);
         let mut steps = match steps {
             Err(Full::Crowded) if self.make_room() => self.try_steps(changes)?,
@@ -68,7 +69,21 @@ impl<M: Memory> Map<M> {
             return Ok((0, self.revision));
         }
         self.take_blocks(&mut steps)?;
-        Ok((steps.len() as u64, self.commit(&steps)))
+        let revision = self.commit(&steps);
+        self.work_for(steps.len());
+        Ok((steps.len() as u64, revision))
+    }
+
+    /// How many keys are new; 0 also if there is room for as many as there are changes.
+    fn new_keys(&self, changes: &[Change<'_>]) -> u64 {
+        if self.occupied + changes.len() as u64 <= self.table.capacity() / 2 {
+            return 0;
+        }
+        let is_new = |change: &&Change<'_>| {
+            matches!(change, Change::Set(..))
+                && matches!(self.find(change.key()).1, Search::Vacant(_))
+        };
+        changes.iter().filter(is_new).count() as u64
     }
 
     /// Deletes those of `keys` that are there.

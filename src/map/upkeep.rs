@@ -31,6 +31,14 @@ const BLOCKS_STEP: usize = 4;
 /// Most steps done at once when a key finds no slot: a table of 4,096 lines, a millisecond.
 const STEPS_AT_ONCE: usize = 4096 / LINES_STEP;
 
+/// Most steps done at once for a change of many keys: a table for them, and where there are more
+/// variables than these, a part of one.
+const STEPS_FOR_MANY: usize = 2048;
+
+/// Keys of a change for which a step is done. A table has two thirds of its slots in use when it is
+/// made anew, and a quarter of a key in each line that is taken over adds a twenty-fifth to that.
+const KEYS_STEP: usize = 4;
+
 /// What is under way.
 pub(super) struct Upkeep {
     rebuild: Option<Rebuild>,
@@ -88,7 +96,7 @@ impl<M: Memory> Map<M> {
     /// more. Returns whether there is more to do.
     pub(crate) fn work(&mut self) -> bool {
         if self.upkeep.rebuild.is_none() && self.is_unfit() {
-            self.begin_rebuild(self.seed);
+            self.begin_rebuild(self.seed, self.len());
         }
         if self.upkeep.rebuild.is_some() {
             self.rebuild_step();
@@ -114,7 +122,7 @@ impl<M: Memory> Map<M> {
     pub(super) fn make_room(&mut self) -> bool {
         if self.upkeep.rebuild.is_none() && self.may_rebuild() {
             let seed = self.upkeep.next_seed();
-            self.begin_rebuild(seed);
+            self.begin_rebuild(seed, self.len());
             self.upkeep.not_before = self.revision.0 + (1 << self.table.bits);
         }
         for _ in 0..STEPS_AT_ONCE {
@@ -124,6 +132,34 @@ impl<M: Memory> Map<M> {
             self.rebuild_step();
         }
         self.upkeep.rebuild.is_none()
+    }
+
+    /// Many keys at once are going to find slots, so many of which are new. Where the table would be
+    /// too full with them, another is made first.
+    pub(super) fn make_room_for(&mut self, new: u64) {
+        let is_crowded = |map: &Self| map.occupied + new > map.table.capacity() / 4 * 3;
+        for _ in 0..STEPS_FOR_MANY {
+            if !is_crowded(self) {
+                return;
+            }
+            if self.upkeep.rebuild.is_none() {
+                if !self.may_rebuild() {
+                    return;
+                }
+                self.begin_rebuild(self.seed, self.len() + new);
+            }
+            self.rebuild_step();
+        }
+    }
+
+    /// The part of the work for a change of so many keys that is more than that for one.
+    pub(super) fn work_for(&mut self, keys: usize) {
+        for _ in 0..keys / KEYS_STEP {
+            if self.upkeep.rebuild.is_none() {
+                return;
+            }
+            self.rebuild_step();
+        }
     }
 
     /// Repeats a change in the table that is being made.
@@ -172,10 +208,11 @@ impl<M: Memory> Map<M> {
         (is_crowded || is_sparse) && self.may_rebuild()
     }
 
-    pub(super) fn begin_rebuild(&mut self, seed: u64) {
+    /// Begins to make a table with these hashes, for so many variables.
+    pub(super) fn begin_rebuild(&mut self, seed: u64, len: u64) {
         let mut table = Table {
             page: 0,
-            bits: bits_for(self.len()),
+            bits: bits_for(len),
         };
         match self.arena.claim_pages(table.pages()) {
             Ok(page) => {

@@ -570,7 +570,8 @@ impl Author {
         };
         // One that is under way goes first.
         while self.map().work() {}
-        self.map().begin_rebuild(seed);
+        let len = self.map().len();
+        self.map().begin_rebuild(seed, len);
         for _ in 0..self.random.below(5) {
             self.map().work();
         }

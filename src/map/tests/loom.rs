@@ -213,7 +213,7 @@ fn set(map: &mut Map<Racing>, value: u64) {
 }
 
 fn rebuild(map: &mut Map<Racing>, seed: u64) {
-    map.begin_rebuild(seed);
+    map.begin_rebuild(seed, map.len());
     while map.work() {}
 }
 
