@@ -3,7 +3,8 @@
 //! For `interface a.b` a file `a.b.stubs.rs` is written with
 //!
 //! - a struct for the parameters of each method and for each type that a caller passes, reading
-//!   itself from JSON and borrowing from the message (`object!` in `src/wire/object.rs`);
+//!   itself from JSON and borrowing from the message (`object!` in `src/wire/object.rs`), or an enum,
+//!   if that is what the type is (`word!`);
 //! - the validation table: `INTERFACE`, with every method's and error's fields;
 //! - a trait `Service` with one function a method, and `dispatch`, which calls it.
 //!
@@ -37,19 +38,28 @@ pub fn make(path: &str) {
 fn objects(code: &mut String, interface: &IDL) {
     for name in passed_types(interface) {
         match &interface.typedefs[name].elt {
-            VStructOrEnum::VStruct(fields) => object(code, name, fields),
-            VStructOrEnum::VEnum(_) => unimplemented!("enum {name} as a parameter"),
+            VStructOrEnum::VStruct(fields) => object(code, interface, name, fields),
+            VStructOrEnum::VEnum(words) => word(code, name, &words.elts),
         }
     }
     for method in methods(interface) {
-        object(code, method.name, &method.input);
+        object(code, interface, method.name, &method.input);
     }
 }
 
-fn object(code: &mut String, name: &str, fields: &VStruct) {
+fn word(code: &mut String, name: &str, words: &[&str]) {
+    write!(code, "word! {{ {name} {{").unwrap();
+    for word in words {
+        write!(code, " {} = {word:?},", camel(word)).unwrap();
+    }
+    writeln!(code, " }} }}").unwrap();
+}
+
+fn object(code: &mut String, interface: &IDL, name: &str, fields: &VStruct) {
     write!(code, "object! {{ {name} {{").unwrap();
     for Argument { name, vtype } in &fields.elts {
-        write!(code, " {}: {} = {name:?},", snake(name), rust_type(vtype)).unwrap();
+        let rust_type = rust_type(interface, vtype);
+        write!(code, " {}: {rust_type} = {name:?},", snake(name)).unwrap();
     }
     writeln!(code, " }} }}").unwrap();
 }
@@ -187,16 +197,25 @@ fn methods<'i>(interface: &'i IDL<'i>) -> impl Iterator<Item = &'i Method<'i>> {
         .map(|name| &interface.methods[name])
 }
 
-fn rust_type(vtype: &VTypeExt) -> String {
+fn rust_type(interface: &IDL, vtype: &VTypeExt) -> String {
     match vtype {
-        VTypeExt::Array(inner) => format!("Items<{}>", rust_type(inner)),
-        VTypeExt::Option(inner) => format!("Option<{}>", rust_type(inner)),
+        VTypeExt::Array(inner) => format!("Items<{}>", rust_type(interface, inner)),
+        VTypeExt::Option(inner) => format!("Option<{}>", rust_type(interface, inner)),
         VTypeExt::Plain(VType::Bool) => "bool".into(),
         VTypeExt::Plain(VType::Int) => "i64".into(),
         VTypeExt::Plain(VType::String) => "Text<'m>".into(),
-        VTypeExt::Plain(VType::Typename(name)) => format!("{name}<'m>"),
+        VTypeExt::Plain(VType::Typename(name)) => match interface.typedefs[name].elt {
+            VStructOrEnum::VStruct(_) => format!("{name}<'m>"),
+            VStructOrEnum::VEnum(_) => (*name).to_owned(),
+        },
         _ => unimplemented!("our interfaces use named types, bool, int, string, one [] and one ?"),
     }
+}
+
+/// `lower_case` → `LowerCase`.
+fn camel(word: &str) -> String {
+    let capital = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
+    word.split('_').map(capital).collect()
 }
 
 /// `keysOnly` → `keys_only`, `GetInfo` → `get_info`.

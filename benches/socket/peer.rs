@@ -356,6 +356,15 @@ impl generated::VarlinkInterface for Stub {
         call.reply_method_not_implemented("Increment".into())
     }
 
+    fn apply(
+        &self,
+        call: &mut dyn generated::Call_Apply,
+        _checks: Option<Vec<generated::Check>>,
+        _operations: Vec<generated::Operation>,
+    ) -> varlink::Result<()> {
+        call.reply_method_not_implemented("Apply".into())
+    }
+
     fn get_status(&self, call: &mut dyn generated::Call_GetStatus) -> varlink::Result<()> {
         call.reply_method_not_implemented("GetStatus".into())
     }

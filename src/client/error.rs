@@ -109,6 +109,13 @@ pub enum Error {
         /// How many bytes it can have.
         maximum: u64,
     },
+    /// All that was asked in one call is more than one message can hold. It was not sent.
+    RequestTooLarge {
+        /// How many bytes the message has.
+        size: u64,
+        /// How many bytes it can have.
+        maximum: u64,
+    },
     /// There is no room for the change.
     LimitExceeded {
         /// Which limit, as a field of the interface's `GetStatus`, such as `maximumVariables`.
@@ -143,7 +150,7 @@ pub enum Error {
         /// The key.
         key: String,
     },
-    /// The service takes no such parameter: a number that is none, or too many patterns.
+    /// The service takes no such parameter: a number that is none, or too many patterns or changes.
     InvalidParameter {
         /// Its name in the interface.
         parameter: String,
@@ -356,6 +363,10 @@ impl Error {
                 f,
                 "the value of {} is too large: {size} bytes, {maximum} are allowed",
                 escape(key)
+            ),
+            Error::RequestTooLarge { size, maximum } => write!(
+                f,
+                "this is too much for one call: {size} bytes, {maximum} are allowed"
             ),
             Error::LimitExceeded { limit, maximum } => match limit.as_str() {
                 "maximumVariables" => write!(f, "no room: {maximum} variables are allowed"),

@@ -8,6 +8,7 @@
 //! The types that travel come from varlink_generator; nothing of that is seen outside.
 
 pub(crate) mod address;
+mod batch;
 mod connection;
 mod entry;
 mod error;
@@ -34,6 +35,7 @@ use message::{Replies, request};
 use route::{Purpose, Route};
 
 pub use address::{Address, InvalidAddress, NoUserAddress};
+pub use batch::Batch;
 pub use entry::{Change, Deleted, Entry, Event, Revision, Status, Sum, Writer};
 pub use error::Error;
 pub use list::List;
@@ -61,6 +63,9 @@ mod generated {
 /// itself, with its own limit. What is much longer would not fit in a message (16 MiB, with up
 /// to six bytes for one in JSON), and the connection would end without a word.
 pub(crate) const VALUE_MAX: usize = 2 << 20;
+
+/// Longest message that the service takes, from `docs/design.md`; after a longer one it hangs up.
+const MESSAGE_MAX: usize = 16 << 20;
 
 /// How many variables one call deletes at most, from the interface.
 const DELETED_MAX: u64 = 4096;
@@ -382,6 +387,27 @@ impl Client {
         })
     }
 
+    /// Makes several changes at once: all of them or, if a check does not hold or a change cannot be
+    /// made, none. Returns the revision of the change; the present one if nothing changed.
+    ///
+    /// Whoever watches is told all of it together. See [`Batch`].
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// # use globstash::Batch;
+    /// let both = Batch::new().set("screen/width", "1920").set("screen/height", "1080");
+    /// client.apply(both)?;
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn apply(&mut self, batch: Batch) -> Result<Revision, Error> {
+        if let Some((key, size)) = batch.longest().filter(|(_, size)| *size > VALUE_MAX) {
+            let (key, size, maximum) = (key.to_owned(), size as u64, VALUE_MAX as u64);
+            return Err(Error::ValueTooLarge { key, size, maximum });
+        }
+        let reply = self.call("Apply", &batch.into_wire(), Purpose::Change)?;
+        Ok(batch::revision(&reply))
+    }
+
     /// Waits until a variable is defined, for however long that takes, and returns its value.
     pub fn wait(&mut self, key: &str) -> Result<Value, Error> {
         let entry = self.wait_until(key, Until::defined())?;
@@ -477,6 +503,10 @@ impl Client {
         purpose: Purpose,
     ) -> Result<R, Error> {
         let request = request(method, args, Replies::One);
+        if request.len() > MESSAGE_MAX {
+            let (size, maximum) = (request.len() as u64, MESSAGE_MAX as u64);
+            return Err(Error::RequestTooLarge { size, maximum });
+        }
         let (connection, reply) = self.route.call(self.idle.take(), &request, purpose)?;
         self.idle = Some(connection);
         reply.map(|reply| reply.parameters)

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::contract::Unfinished;
 use super::entry::{Fields, write_variable};
 use super::failure::{Failure, REPLY_MAX};
-use super::store::{Budget, Collection, Progress, Store, Walk, Writer};
+use super::store::{Batch, Budget, Collection, Progress, Store, Walk, Writer};
 use crate::wire::reply::Reply;
 
 /// A reply to a List with `more` ends with the entry that makes it larger than this, in bytes.
@@ -41,6 +41,8 @@ pub(crate) enum Work {
     Gather(Collection, Fields),
     /// Delete by patterns: one change.
     Delete(Collection, Writer),
+    /// Apply: one change, in one go. It waits only if it must wait for others to be told of one before.
+    Apply(Box<Batch>, Writer),
     /// Watch: for as long as the caller listens. Keeps so many bytes of memory.
     Watch(usize),
     /// Wait, until then. Keeps so many bytes of memory.
@@ -57,7 +59,7 @@ impl Unfinished for Job {
     }
 
     fn changes_something(&self) -> bool {
-        matches!(self.work, Work::Delete(..))
+        matches!(self.work, Work::Delete(..) | Work::Apply(..))
     }
 
     fn ends_with_caller(&self) -> bool {
@@ -76,13 +78,17 @@ impl Unfinished for Job {
     }
 
     fn is_silent(&self) -> bool {
-        matches!(self.work, Work::Gather(..) | Work::Delete(..))
+        matches!(
+            self.work,
+            Work::Gather(..) | Work::Delete(..) | Work::Apply(..)
+        )
     }
 
     fn memory(&self) -> usize {
         match &self.work {
             Work::Stream(walk, _) => walk.memory(),
             Work::Gather(collection, _) | Work::Delete(collection, _) => collection.memory(),
+            Work::Apply(batch, _) => batch.memory(),
             Work::Watch(memory) | Work::Wait(_, memory) => *memory,
         }
     }
@@ -99,6 +105,7 @@ impl Work {
             Work::Stream(walk, fields) => Ok(stream(store, walk, *fields, out)),
             Work::Gather(collection, fields) => gather(store, collection, *fields, out),
             Work::Delete(collection, writer) => Ok(delete(store, collection, *writer, out)),
+            Work::Apply(batch, writer) => apply(store, batch, *writer, out),
             // These are woken by changes, see [`super::watches`].
             Work::Watch(_) | Work::Wait(..) => Ok(Progress::Paused),
         }
@@ -158,6 +165,22 @@ fn gather(
     drop(entries);
     reply.count("revision", store.revision().0);
     Ok(progress)
+}
+
+/// Does all of a batch, or nothing.
+fn apply(
+    store: &mut Store,
+    batch: &Batch,
+    writer: Writer,
+    out: &mut Vec<u8>,
+) -> Result<Progress, Failure> {
+    let limits = store.limits();
+    let revision = store
+        .apply(batch, writer)
+        .map_err(|(key, refusal)| Failure::Refused(key.to_owned(), refusal, limits))?;
+    let mut reply = Reply::new(out).parameters();
+    reply.count("revision", revision.0);
+    Ok(Progress::Finished)
 }
 
 /// Deletes, once all keys are known.

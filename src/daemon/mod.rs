@@ -25,6 +25,7 @@ use crate::sys::manager;
 use crate::sys::signals::Signals;
 
 mod accounts;
+mod batch;
 mod check;
 mod clock;
 mod connection;

@@ -30,10 +30,11 @@ pub(crate) fn read_value<'v>(
     }
 }
 
-/// A condition; without one, one that always holds.
+/// A condition, given in the parameter `name`; without one, one that always holds.
 pub(crate) fn read_condition<'c>(
     key: &str,
-    condition: &'c Option<interface::Condition<'_>>,
+    name: &str,
+    condition: Option<&'c interface::Condition<'_>>,
 ) -> Result<Condition<'c>, Failure> {
     let Some(condition) = condition else {
         return Ok(Condition::default());
@@ -41,7 +42,7 @@ pub(crate) fn read_condition<'c>(
     Ok(Condition {
         defined: condition.defined,
         revision: condition.revision,
-        value: read_value(key, &condition.value, &condition.data, "condition")?,
+        value: read_value(key, &condition.value, &condition.data, name)?,
     })
 }
 

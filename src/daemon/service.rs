@@ -8,12 +8,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use super::batch::read_batch;
 use super::clock;
-use super::contract::{Caller, Delivery, Serve};
+use super::contract::{Caller, Delivery, Serve, Unfinished as _};
 use super::entry::{Fields, write_value, write_variable};
 use super::failure::Failure;
 use super::guards::{Guards, Unguarded};
-use super::interface::{self, Delete, Expire, Get, GetStatus, INTERFACE, List, Set};
+use super::interface::{self, Apply, Delete, Expire, Get, GetStatus, INTERFACE, List, Set};
 use super::jobs::{Job, SLICE, Work};
 use super::log::Sparingly;
 use super::parameters::{
@@ -201,9 +202,7 @@ impl Serve for Service {
     }
 
     fn resume(&mut self, mut job: Job, who: Token, out: &mut Vec<u8>) -> Option<Job> {
-        if let Work::Delete(..) = job.work
-            && self.watches.count_on(SLICE)
-        {
+        if job.changes_something() && self.watches.count_on(SLICE) {
             return Some(job);
         }
         let start = out.len();
@@ -221,6 +220,11 @@ impl Serve for Service {
             result => self.settle(&job.method, job.oneway, result.map(drop), start, out),
         }
         self.tell_changes(before);
+        if let Work::Apply(batch, _) = &job.work {
+            let before = self.store.revision();
+            self.store.expire_of(batch, clock::now());
+            self.tell_changes(before);
+        }
         self.arm();
         None
     }
@@ -364,7 +368,7 @@ impl interface::Service for Service {
             ..
         } = parameters;
         let value = read_value(&key, &value, &data, "data")?;
-        let condition = read_condition(&key, &condition)?;
+        let condition = read_condition(&key, "condition", condition.as_ref())?;
         let writer = call.writer();
         let Some(value) = value else {
             let deleted = self.store.delete(&key, &condition, writer);
@@ -437,7 +441,7 @@ impl interface::Service for Service {
                 Ok(Some(Work::Delete(collection, call.writer())))
             }
             (Some(key), None) => {
-                let condition = read_condition(&key, &condition)?;
+                let condition = read_condition(&key, "condition", condition.as_ref())?;
                 let deleted = self.store.delete(&key, &condition, call.writer());
                 let (count, revision) = deleted.map_err(|refusal| self.refused(&key, refusal))?;
                 let mut reply = Reply::new(call.out).parameters();
@@ -492,7 +496,7 @@ impl interface::Service for Service {
 
     fn wait(&mut self, parameters: interface::Wait<'_>, call: Call<'_>) -> Answer {
         let key = parameters.key;
-        let mut condition = read_condition(&key, &parameters.condition)?;
+        let mut condition = read_condition(&key, "condition", parameters.condition.as_ref())?;
         let changed_from = parameters.changed_from;
         if parameters.condition.is_none() && changed_from.is_none() {
             condition.defined = Some(true);
@@ -545,6 +549,11 @@ impl interface::Service for Service {
         reply.string("value", &sum.to_string());
         reply.count("revision", revision.0);
         Ok(None)
+    }
+
+    fn apply(&mut self, parameters: Apply<'_>, call: Call<'_>) -> Answer {
+        let batch = read_batch(&parameters)?;
+        Ok(Some(Work::Apply(Box::new(batch), call.writer())))
     }
 
     fn get_status(&mut self, _: GetStatus<'_>, call: Call<'_>) -> Answer {

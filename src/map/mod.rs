@@ -49,15 +49,15 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::batch::Change;
 pub(crate) use self::block::Id;
 pub(crate) use self::bytes::Bytes;
-pub(crate) use self::layout::{MAP_MAX, SIMILAR_MAX, State};
+pub(crate) use self::layout::{CHANGES_MAX, MAP_MAX, SIMILAR_MAX, State};
 pub(crate) use self::recovery::{Found, check};
 pub(crate) use self::segment::{Segment, View};
 pub(crate) use self::writer::{Entry, Map, Origin};
 #[allow(unused_imports, reason = "for programs that read, benches and fuzzers")]
 pub(crate) use self::{
-    batch::Change,
     reader::{Answer, Handle, Reader},
     recovery::Unfit,
     words::{Memory, Words},

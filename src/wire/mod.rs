@@ -32,7 +32,7 @@ pub(crate) mod text;
 #[cfg(feature = "service")]
 pub(crate) mod prelude {
     pub(crate) use super::fault::Fault;
-    pub(crate) use super::object::{Items, Parameter, Text, object};
+    pub(crate) use super::object::{Items, Parameter, Text, object, word};
     pub(crate) use super::request::Request;
     pub(crate) use super::table::{Error, Field, Interface, Kind, Method};
 }

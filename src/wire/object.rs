@@ -172,7 +172,29 @@ macro_rules! object {
     };
 }
 
+/// Defines an enum that is told by its words: `word! { Name { First = "first", } }`.
+macro_rules! word {
+    ($name:ident { $($word:ident = $json:literal),* $(,)? }) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($word,)*
+        }
+
+        impl Parameter for $name {}
+
+        impl<'m> serde::Deserialize<'m> for $name {
+            fn deserialize<D: serde::Deserializer<'m>>(deserializer: D) -> Result<Self, D::Error> {
+                match &*Text::deserialize(deserializer)? {
+                    $($json => Ok($name::$word),)*
+                    other => Err(serde::de::Error::unknown_variant(other, &[$($json),*])),
+                }
+            }
+        }
+    };
+}
+
 pub(crate) use object;
+pub(crate) use word;
 
 #[cfg(test)]
 mod tests {
@@ -204,6 +226,18 @@ mod tests {
         field("names", Kind::Nullable(&Kind::Array(&Kind::String))),
         field("inner", Kind::Nullable(&Kind::Named(&INNER))),
     ];
+
+    word! { Heat { Hot = "hot", RatherCold = "rather_cold" } }
+
+    #[test]
+    fn an_enum_is_one_of_its_words() {
+        let heat = |text| serde_json::from_str::<Heat>(text);
+        assert_eq!(heat(r#""hot""#).unwrap(), Heat::Hot);
+        assert_eq!(heat(r#""rather\u005fcold""#).unwrap(), Heat::RatherCold);
+        for other in [r#""warm""#, r#""Hot""#, "0", "null", r#"["hot"]"#] {
+            assert!(heat(other).is_err(), "{other}");
+        }
+    }
 
     const fn field(name: &'static str, kind: Kind) -> Field {
         Field { name, kind }

@@ -37,6 +37,20 @@ check_like "there is no such process any more" "1 *$process* *NoSuchProcess*" "$
 call Set '{"key":"of/caller","value":"v","pid":0}' >/tmp/out
 eventually "a variable of varlinkctl's own process is soon gone" gone of/caller
 
+# Several at once.
+check "Apply makes several changes" "$(($(call GetStatus | jq .revision) + 1))" "$(call Apply '{
+    "checks":[{"key":"batch/1","condition":{"defined":false}}],
+    "operations":[{"action":"set","key":"batch/1","value":"v"},{"action":"increment","key":"batch/n","by":"2"}]}' | jq .revision)"
+check "all of them" '[{"key":"batch/1","value":"v"},{"key":"batch/n","value":"2"}]' \
+    "$(call List '{"patterns":["batch/"]}' | jq --compact-output '[.entries[] | {key, value}]')"
+run varlinkctl call $address io.globstash.Apply '{"operations":[{"action":"delete","key":"batch/1"},{"action":"increment","key":"batch/1"}]}'
+check "each seeing those before it" 0 "$status"
+run varlinkctl call $address io.globstash.Apply '{
+    "checks":[{"key":"batch/n","condition":{"value":"3"}}],"operations":[{"action":"delete","key":"batch/n"}]}'
+check_like "or none" "1 *ConditionFailed*" "$status $err"
+check "and says so" 2 "$(call Get '{"key":"batch/n"}' | jq --raw-output .value)"
+call Delete '{"patterns":["batch/"]}' >/tmp/out
+
 # A crash and a reload.
 lease() { call Set "{\"key\":\"$1\",\"value\":\"v\",$2}" >/tmp/out; }
 sleep 600 &

@@ -28,6 +28,11 @@ impl Decimal {
     /// What is added if the caller does not say.
     pub(crate) const ONE: Decimal = Decimal(10_i128.pow(DECIMALS as u32));
 
+    /// The number that a value is, if it is one.
+    pub(crate) fn of(value: &[u8]) -> Option<Decimal> {
+        std::str::from_utf8(value).ok().and_then(Decimal::parse)
+    }
+
     /// Reads an optional '-', digits, and optionally '.' and digits; `None` if `text` is anything
     /// else, or has too many digits.
     pub(crate) fn parse(text: &str) -> Option<Decimal> {

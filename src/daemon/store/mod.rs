@@ -7,6 +7,7 @@
 //!
 //! Knows no connection and no protocol: who calls is a [`Writer`], what is wrong is a [`Refusal`].
 
+mod apply;
 mod deadlines;
 pub(crate) mod decimal;
 mod history;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+pub(crate) use self::apply::{Action, Batch};
 use self::decimal::Decimal;
 pub(crate) use self::history::TOMBSTONES_MAX;
 pub(crate) use self::history::{Cause, Past, Position, Tombstone, What};
@@ -281,12 +283,17 @@ impl Store {
         })?;
         self.ledger.note(set.id, before, now);
         if set.old.is_none() {
-            if self.journal.is_read() {
-                self.journal.note(key);
-            }
-            self.history.create(key, set.revision);
+            self.note_birth(key, set.revision);
         }
         Ok(set.revision)
+    }
+
+    /// A variable was created.
+    fn note_birth(&mut self, key: &[u8], at: Revision) {
+        if self.journal.is_read() {
+            self.journal.note(key);
+        }
+        self.history.create(key, at);
     }
 
     /// Deletes a variable, if it is as `condition` says. Returns how many there were, and the
@@ -562,6 +569,16 @@ impl<'v> Value<'v> {
     }
 }
 
+impl Value<'_> {
+    /// The same, for longer than the call that gave it.
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        Value {
+            bytes: Cow::Owned(self.bytes.into_owned()),
+            kind: self.kind,
+        }
+    }
+}
+
 impl Condition<'_> {
     /// How many bytes of memory its value keeps.
     pub(crate) fn memory(&self) -> usize {
@@ -570,14 +587,10 @@ impl Condition<'_> {
 
     /// The same, for longer than the call that gave it.
     pub(crate) fn into_owned(self) -> Condition<'static> {
-        let own = |value: Value<'_>| Value {
-            bytes: Cow::Owned(value.bytes.into_owned()),
-            kind: value.kind,
-        };
         Condition {
             defined: self.defined,
             revision: self.revision,
-            value: self.value.map(own),
+            value: self.value.map(Value::into_owned),
         }
     }
 
@@ -620,9 +633,7 @@ impl<'s> Variable<'s> {
 
     /// The number that it holds, if it holds one.
     fn number(&self) -> Option<Decimal> {
-        std::str::from_utf8(&self.0.value())
-            .ok()
-            .and_then(Decimal::parse)
+        Decimal::of(&self.0.value())
     }
 
     /// The revision of its last change.
