@@ -283,6 +283,7 @@ impl generated::VarlinkInterface for Stub {
         _condition: Option<generated::Condition>,
         _ttl: Option<i64>,
         _pid: Option<i64>,
+        _protected: Option<bool>,
     ) -> varlink::Result<()> {
         let mut variables = self.0.lock().expect("nobody panics");
         variables.revision += 1;

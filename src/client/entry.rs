@@ -55,6 +55,12 @@ pub struct Entry {
     /// The process whose end deletes it; `None` if there is none, or if metadata was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
+    /// Whether only its owner and root may change or delete it; `None` if metadata was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protected: Option<bool>,
+    /// The user that created it, or that protected it; `None` if metadata was not asked for.
+    #[serde(rename = "ownerUid", skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
     /// Who changed it last; `None` if metadata was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writer: Option<Writer>,
@@ -139,6 +145,14 @@ pub struct Status {
     pub maximum_bytes: u64,
     /// How many bytes one value can have.
     pub maximum_value_size: u64,
+    /// How many variables the caller's user was the last to set.
+    pub user_variables: u64,
+    /// How many bytes their keys and values have.
+    pub user_bytes: u64,
+    /// How many variables the caller's user can hold.
+    pub maximum_user_variables: u64,
+    /// How many bytes the caller's user can hold.
+    pub maximum_user_bytes: u64,
     /// How many connections are open.
     pub connections: u64,
     /// How many watches are active.
@@ -193,6 +207,8 @@ impl Entry {
             modified: entry.modifiedUSec.map(time),
             expires: entry.expiresUSec.map(time),
             pid: entry.pid.map(id).transpose()?,
+            protected: entry.protected,
+            owner: entry.ownerUid.map(id).transpose()?,
             writer: Writer::told(entry.writer)?,
         })
     }
@@ -215,6 +231,8 @@ impl Entry {
             modified: None,
             expires: None,
             pid: None,
+            protected: None,
+            owner: None,
             writer: None,
         }))
     }
@@ -232,6 +250,10 @@ impl From<generated::GetStatus_Reply> for Status {
             maximum_variables: natural(reply.maximumVariables),
             maximum_bytes: natural(reply.maximumBytes),
             maximum_value_size: natural(reply.maximumValueSize),
+            user_variables: natural(reply.userVariables),
+            user_bytes: natural(reply.userBytes),
+            maximum_user_variables: natural(reply.maximumUserVariables),
+            maximum_user_bytes: natural(reply.maximumUserBytes),
             connections: natural(reply.connections),
             watches: natural(reply.watches),
             calls: natural(reply.calls),
@@ -284,6 +306,8 @@ mod tests {
             modifiedUSec: Some(1790000000000000),
             expiresUSec: Some(1790000000000001),
             pid: Some(815),
+            protected: Some(true),
+            ownerUid: Some(1001),
             writer: Some(generated::Writer {
                 uid: 1000,
                 pid: 4711,
@@ -296,10 +320,11 @@ mod tests {
         let mut entry = Entry::from_wire(entry()).unwrap();
         assert_eq!(
             serde_json::to_string(&entry).unwrap(),
-            r#"{"key":"player/volume","value":"0.6","revision":21,"modifiedUSec":1790000000000000,"expiresUSec":1790000000000001,"pid":815,"writer":{"uid":1000,"pid":4711}}"#
+            r#"{"key":"player/volume","value":"0.6","revision":21,"modifiedUSec":1790000000000000,"expiresUSec":1790000000000001,"pid":815,"protected":true,"ownerUid":1001,"writer":{"uid":1000,"pid":4711}}"#
         );
         entry.value = Some(b"\xff".into());
         (entry.modified, entry.expires, entry.pid) = (None, None, None);
+        (entry.protected, entry.owner) = (None, None);
         entry.writer = None;
         assert_eq!(
             serde_json::to_string(&entry).unwrap(),

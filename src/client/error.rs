@@ -140,6 +140,11 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// The variable is protected and belongs to another user.
+    Protected {
+        /// The key.
+        key: String,
+    },
     /// There is no process with this ID, or it has ended.
     NoSuchProcess {
         /// The process ID.
@@ -242,6 +247,10 @@ impl Error {
                 "NumberOverflow" => {
                     let generated::NumberOverflow_Args { key } = read(parameters)?;
                     Error::NumberOverflow { key }
+                }
+                "PermissionDenied" => {
+                    let generated::PermissionDenied_Args { key } = read(parameters)?;
+                    Error::Protected { key }
                 }
                 "NoSuchProcess" => {
                     let generated::NoSuchProcess_Args { pid } = read(parameters)?;
@@ -370,6 +379,12 @@ impl Error {
             ),
             Error::LimitExceeded { limit, maximum } => match limit.as_str() {
                 "maximumVariables" => write!(f, "no room: {maximum} variables are allowed"),
+                "maximumUserVariables" => {
+                    write!(f, "no room: {maximum} variables are allowed for each user")
+                }
+                "maximumUserBytes" => {
+                    write!(f, "no room: {maximum} bytes are allowed for each user")
+                }
                 "maximumBytes" => write!(f, "no room: {maximum} bytes are allowed"),
                 "connections" => write!(f, "too many connections: {maximum} are allowed"),
                 "watches" => write!(f, "too many watches: {maximum} are allowed"),
@@ -396,6 +411,11 @@ impl Error {
             Error::NumberOverflow { key } => {
                 write!(f, "the sum in {} would have too many digits", escape(key))
             }
+            Error::Protected { key } => write!(
+                f,
+                "{} is protected and belongs to another user",
+                escape(key)
+            ),
             Error::NoSuchProcess { pid } => write!(f, "there is no process {pid}"),
             Error::TimedOut { key } => {
                 write!(f, "{} did not become as wanted in time", escape(key))
@@ -604,6 +624,16 @@ mod tests {
                 "io.globstash.NumberOverflow",
                 json!({"key": "k"}),
                 "the sum in k would have too many digits",
+            ),
+            (
+                "io.globstash.PermissionDenied",
+                json!({"key": "k"}),
+                "k is protected and belongs to another user",
+            ),
+            (
+                "io.globstash.LimitExceeded",
+                json!({"limit": "maximumUserBytes", "maximum": 9}),
+                "no room: 9 bytes are allowed for each user",
             ),
             (
                 "io.globstash.NoSuchProcess",

@@ -287,6 +287,7 @@ impl Client {
             condition: terms.condition.map(Condition::into_wire),
             ttlUSec: terms.ttl.map(terms::microseconds),
             pid: terms.process.map(i64::from),
+            protected: terms.protected,
         };
         let reply: generated::Set_Reply = self.call("Set", &args, Purpose::Change)?;
         Ok(Revision::from_wire(reply.revision))

@@ -23,11 +23,12 @@ pub struct Terms {
     pub(super) condition: Option<Condition>,
     pub(super) ttl: Option<Duration>,
     pub(super) process: Option<u32>,
+    pub(super) protected: Option<bool>,
 }
 
 impl Terms {
     /// The terms of [`Client::set`](crate::Client::set): none. A time to live or a
-    /// process that the variable had is gone then.
+    /// process that the variable had is gone then; protection stays.
     pub fn new() -> Terms {
         Terms::default()
     }
@@ -77,6 +78,33 @@ impl Terms {
     /// The variable is deleted when this process ends: the one that connected, to be exact.
     pub fn own_process(self) -> Terms {
         self.process(OWN)
+    }
+
+    /// Only this program's user and root may change or delete the variable from now on, whoever
+    /// owned it; for others it is [`Error::Protected`](crate::Error::Protected). All may read it.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// use globstash::Terms;
+    ///
+    /// client.set_with("config/mode", "safe", Terms::new().protected())?;
+    /// let entry = client.entry("config/mode")?.expect("it was just set");
+    /// assert_eq!(entry.protected, Some(true));
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn protected(self) -> Terms {
+        Terms {
+            protected: Some(true),
+            ..self
+        }
+    }
+
+    /// Everybody may change and delete the variable from now on.
+    pub fn unprotected(self) -> Terms {
+        Terms {
+            protected: Some(false),
+            ..self
+        }
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) fn write_variable(entry: &mut Object<'_>, variable: Variable<'_>, fie
         if let Some(pid) = variable.process() {
             entry.count("pid", pid.into());
         }
+        entry.bool("protected", variable.is_protected());
+        entry.count("ownerUid", variable.owner().into());
         write_writer(entry, variable.writer());
     }
 }

@@ -96,6 +96,11 @@ fn write_refusal(key: &str, refusal: Refusal, limits: Limits, reply: Reply<'_>) 
         }
         Refusal::NotNumeric => error(reply, "NotNumeric").string("key", &key),
         Refusal::NumberOverflow => error(reply, "NumberOverflow").string("key", &key),
+        Refusal::Denied => error(reply, "PermissionDenied").string("key", &key),
+        Refusal::Limit(Limit::Variables(maximum)) => {
+            write_limit("maximumUserVariables", maximum, reply)
+        }
+        Refusal::Limit(Limit::Bytes(maximum)) => write_limit("maximumUserBytes", maximum, reply),
         Refusal::Limit(Limit::Processes(maximum)) => write_limit("processes", maximum, reply),
         Refusal::Full(Full::Variables) => write_limit("maximumVariables", limits.variables, reply),
         Refusal::Full(Full::Bytes) => write_limit("maximumBytes", limits.bytes, reply),

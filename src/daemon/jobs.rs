@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::contract::Unfinished;
 use super::entry::{Fields, write_variable};
 use super::failure::{Failure, REPLY_MAX};
-use super::store::{Batch, Budget, Collection, Progress, Store, Walk, Writer};
+use super::store::{Batch, Budget, Collection, Key, Progress, Refusal, Store, Walk, Writer, text};
 use crate::wire::reply::Reply;
 
 /// A reply to a List with `more` ends with the entry that makes it larger than this, in bytes.
@@ -104,7 +104,7 @@ impl Work {
         match self {
             Work::Stream(walk, fields) => Ok(stream(store, walk, *fields, out)),
             Work::Gather(collection, fields) => gather(store, collection, *fields, out),
-            Work::Delete(collection, writer) => Ok(delete(store, collection, *writer, out)),
+            Work::Delete(collection, writer) => delete(store, collection, *writer, out),
             Work::Apply(batch, writer) => apply(store, batch, *writer, out),
             // These are woken by changes, see [`super::watches`].
             Work::Watch(_) | Work::Wait(..) => Ok(Progress::Paused),
@@ -189,13 +189,16 @@ fn delete(
     collection: &mut Collection,
     writer: Writer,
     out: &mut Vec<u8>,
-) -> Progress {
+) -> Result<Progress, Failure> {
     let progress = store.collect(collection, &mut Budget::new(SLICE));
     if progress == Progress::Finished {
-        let (count, revision) = store.delete_collected(collection, writer);
+        let deleted = store.delete_collected(collection, writer);
+        let denied = |key: Key| text(&key).to_owned();
+        let (count, revision) = deleted
+            .map_err(|key| Failure::Refused(denied(key), Refusal::Denied, store.limits()))?;
         let mut reply = Reply::new(out).parameters();
         reply.count("count", count);
         reply.count("revision", revision.0);
     }
-    progress
+    Ok(progress)
 }

@@ -365,6 +365,7 @@ impl interface::Service for Service {
             condition,
             ttl_u_sec,
             pid,
+            protected,
             ..
         } = parameters;
         let value = read_value(&key, &value, &data, "data")?;
@@ -384,6 +385,7 @@ impl interface::Service for Service {
             condition,
             deadline: ttl.deadline(),
             process,
+            protected,
         };
         let before = self.store.revision();
         let set = self.store.set(&key, &value, &terms, writer);
@@ -393,7 +395,7 @@ impl interface::Service for Service {
         let revision = set.map_err(|refusal| self.refused(&key, refusal))?;
         if let Ttl::Over = ttl {
             self.tell_changes(before);
-            let gone = self.store.expire_now(&key);
+            let gone = self.store.expire_now(&key, writer);
             gone.map_err(|refusal| self.refused(&key, refusal))?;
         }
         Reply::new(call.out)
@@ -455,8 +457,8 @@ impl interface::Service for Service {
     fn expire(&mut self, parameters: Expire<'_>, call: Call<'_>) -> Answer {
         let key = parameters.key;
         let defined = match read_ttl("ttlUSec", parameters.ttl_u_sec)? {
-            Ttl::Over => self.store.expire_now(&key),
-            ttl => self.store.expire(&key, ttl.deadline()),
+            Ttl::Over => self.store.expire_now(&key, call.writer()),
+            ttl => self.store.expire(&key, ttl.deadline(), call.writer()),
         };
         let defined = defined.map_err(|refusal| self.refused(&key, refusal))?;
         Reply::new(call.out).parameters().bool("defined", defined);
@@ -568,6 +570,11 @@ impl interface::Service for Service {
         reply.count("maximumVariables", limits.variables);
         reply.count("maximumBytes", limits.bytes);
         reply.count("maximumValueSize", VALUE_MAX as u64);
+        let (share, allowance) = self.store.share(call.caller.peer.uid);
+        reply.count("userVariables", share.variables);
+        reply.count("userBytes", share.bytes);
+        reply.count("maximumUserVariables", allowance.variables);
+        reply.count("maximumUserBytes", allowance.bytes);
         reply.count("connections", call.caller.connections);
         reply.count("watches", self.watches.count());
         reply.count("calls", self.calls);

@@ -101,7 +101,7 @@ pub(crate) struct Process {
 }
 
 /// How much the map may hold.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Variables.
     pub(crate) variables: u64,

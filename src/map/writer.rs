@@ -619,6 +619,11 @@ impl<'m, M: Words> Entry<'m, M> {
         block::id(self.memory, self.block)
     }
 
+    /// How many bytes its key has.
+    pub(crate) fn key_len(&self) -> usize {
+        Head::read(self.memory, self.block).key_len
+    }
+
     /// What its last change left beside the value.
     pub(crate) fn stamp(&self) -> Stamp {
         block::stamp(self.memory, self.block)

@@ -10,6 +10,27 @@ check "alice reads what bob made of it" "hello alice" "$(as alice globstash get 
 check "List tells who wrote last" "{\"pid\":$writer,\"uid\":$(id --user bob)}" \
     "$(call List '{"metadata":true}' | jq --compact-output --sort-keys '.entries[].writer')"
 
+# What is protected.
+as alice varlinkctl call --json=short $address io.globstash.Set '{"key":"of/alice","value":"hers","protected":true}' >/tmp/out
+run as bob globstash set of/alice his
+check "bob cannot change what alice protects" "4 globstash: of/alice is protected and belongs to another user" "$status $err"
+run as bob varlinkctl call $address io.globstash.Delete '{"patterns":["**"]}'
+check_like "nor delete it with all else" "1 *of/alice* *PermissionDenied*" "$status $out $err"
+check "and all is there" "hers" "$(as bob globstash get of/alice)"
+check "an entry tells whose it is" "[true,$(id --user alice)]" \
+    "$(call Get '{"key":"of/alice","metadata":true}' | jq --compact-output '.entry | [.protected, .ownerUid]')"
+check_true "root may change it" globstash set of/alice "root's"
+check_true "and she may delete it" as alice globstash delete of/alice
+
+# What each may hold.
+check "a user can hold a quarter" "[262144,67108864]" \
+    "$(as alice varlinkctl call --json=short $address io.globstash.GetStatus '{}' |
+        jq --compact-output '[.maximumUserVariables, .maximumUserBytes]')"
+check "root all" "[1048576,268435456]" "$(call GetStatus | jq --compact-output '[.maximumUserVariables, .maximumUserBytes]')"
+held() { as "$1" varlinkctl call --json=short $address io.globstash.GetStatus '{}' | jq .userVariables; }
+check "what bob has set last counts as his" 1 "$(held bob)"
+check "and not as alice's, who had set it before" 0 "$(held alice)"
+
 # The machine-wide variables can be kept to a group.
 groupadd friends
 usermod --append --groups friends alice

@@ -12,7 +12,8 @@ use super::history::{Cause, LAST_VALUES_MAX, Tombstone};
 use super::key::Key;
 use super::ledger::Holding;
 use super::{
-    Condition, Moment, Refusal, Store, TEXT, VALUE_MAX, Value, Variable, Writer, key, stamp,
+    Condition, Moment, Refusal, Store, TEXT, VALUE_MAX, Value, Variable, Writer, key, may_change,
+    stamp,
 };
 use crate::map::{Change, Id, Revision, Stamp};
 
@@ -148,14 +149,17 @@ impl Store {
                 return Err(Refusal::ValueTooLarge(value.bytes.len()));
             }
             Action::Set(value, deadline) => {
-                let stamp = Stamp {
-                    deadline: deadline.map(|Moment(deadline)| deadline),
-                    ..stamp(value.kind, writer)
-                };
+                let mut stamp = stamp(value.kind, before, writer)?;
+                stamp.deadline = deadline.map(|Moment(deadline)| deadline);
+                stamp.process = None;
                 draft.now = Now::Set(Cow::Borrowed(&value.bytes), stamp);
             }
-            Action::Delete if before.is_none() => {}
-            Action::Delete => draft.now = Now::Gone,
+            Action::Delete => {
+                if let Some(before) = before {
+                    may_change(&before, writer)?;
+                    draft.now = Now::Gone;
+                }
+            }
             Action::Increment(by) => {
                 let number = match &draft.now {
                     Now::Untouched => there.map(|entry| Variable(entry).number()),
@@ -165,12 +169,7 @@ impl Store {
                 let number = number.unwrap_or(Some(Decimal::ZERO));
                 let sum = number.ok_or(Refusal::NotNumeric)?.sum(*by, None, None);
                 let sum = sum.map_err(|_| Refusal::NumberOverflow)?.to_string();
-                let kept = before.unwrap_or_default();
-                let stamp = Stamp {
-                    deadline: kept.deadline,
-                    process: kept.process,
-                    ..stamp(TEXT, writer)
-                };
+                let stamp = stamp(TEXT, before, writer)?;
                 draft.now = Now::Set(Cow::Owned(sum.into_bytes()), stamp);
             }
         }
@@ -191,7 +190,7 @@ impl Store {
             match &draft.now {
                 Now::Set(value, stamp) => {
                     changes.push(Change::Set(key.as_bytes(), value, stamp));
-                    holdings.push((old, Some(Holding::new(stamp))));
+                    holdings.push((old, Some(Holding::new(stamp, key.len() + value.len()))));
                 }
                 Now::Gone if old.is_some() => {
                     let content = self.map.get(key.as_bytes()).map(Variable);
@@ -227,9 +226,9 @@ impl Store {
         let key = key.as_bytes();
         let old = draft.old.map(|(_, holding)| holding);
         match (&draft.now, draft.old, tombstone) {
-            (Now::Set(_, stamp), was, _) => {
+            (Now::Set(value, stamp), was, _) => {
                 let entry = self.map.get(key).expect("it was just set");
-                let now = Some(Holding::new(stamp));
+                let now = Some(Holding::new(stamp, key.len() + value.len()));
                 self.ledger.note(entry.id(), old, now);
                 if was.is_none() {
                     self.note_birth(key, revision);

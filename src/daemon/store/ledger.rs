@@ -9,10 +9,10 @@ use super::Moment;
 use super::deadlines::Deadlines;
 use super::processes::Processes;
 use super::shares::Shares;
-use crate::map::{Entry, Id, Process, Stamp};
+use crate::map::{Entry, Id, Map, Process, Stamp};
 
 /// What is kept beside the map.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ledger {
     pub(super) deadlines: Deadlines,
     pub(super) processes: Processes,
@@ -24,6 +24,8 @@ pub(super) struct Ledger {
 pub(super) struct Holding {
     /// The user that is charged for it.
     pub(super) setter: u32,
+    /// How many bytes its key and value have.
+    pub(super) bytes: u64,
     /// The process whose end deletes it.
     pub(super) process: Option<Process>,
     deadline: Option<Moment>,
@@ -32,13 +34,14 @@ pub(super) struct Holding {
 impl Holding {
     /// Of a variable that is there.
     pub(super) fn of(entry: &Entry<'_>) -> Self {
-        Self::new(&entry.stamp())
+        Self::new(&entry.stamp(), entry.key_len() + entry.value_len())
     }
 
-    /// Of a variable that is to be there.
-    pub(super) fn new(stamp: &Stamp) -> Self {
+    /// Of a variable that is to be there, with key and value of so many bytes.
+    pub(super) fn new(stamp: &Stamp, bytes: usize) -> Self {
         Holding {
             setter: stamp.setter,
+            bytes: bytes as u64,
             process: stamp.process,
             deadline: stamp.deadline.map(Moment),
         }
@@ -46,10 +49,14 @@ impl Holding {
 }
 
 impl Ledger {
-    /// Of all variables of a map.
-    pub(super) fn of<'m>(variables: impl Iterator<Item = Entry<'m>>) -> Self {
-        let mut ledger = Ledger::default();
-        for entry in variables {
+    /// Of all variables of a map. `service` is the user that the service runs as.
+    pub(super) fn of(map: &Map, service: u32) -> Self {
+        let mut ledger = Ledger {
+            deadlines: Deadlines::default(),
+            processes: Processes::default(),
+            shares: Shares::new(map.limits(), service),
+        };
+        for entry in map.all() {
             ledger.replace(entry.id(), None, Some(Holding::of(&entry)));
         }
         ledger

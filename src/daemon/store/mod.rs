@@ -26,6 +26,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::process::geteuid;
 use rustix::time::{ClockId, clock_gettime};
 
 pub(crate) use self::apply::{Action, Batch};
@@ -37,6 +38,7 @@ pub(crate) use self::key::{KEY_MAX, Key, KeyFlaw};
 
 use self::ledger::{Holding, Ledger};
 use self::pattern::{KeyRange, Patterns};
+pub(crate) use self::shares::Share;
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk, text};
 pub(crate) use self::walkers::Walker;
@@ -52,6 +54,9 @@ pub(crate) const VALUE_MAX: usize = 1 << 20;
 
 /// Most variables that one call deletes by patterns. Bounds how long it holds up the others.
 pub(crate) const DELETE_MAX: usize = 4096;
+
+/// The user who may change everything.
+const ROOT: u32 = 0;
 
 /// Kinds of values, as the map's stamps keep them.
 const DATA: u8 = 0;
@@ -97,6 +102,8 @@ pub(crate) struct Terms<'c> {
     pub(crate) deadline: Option<Moment>,
     /// The process whose end deletes it.
     pub(crate) process: Option<Process>,
+    /// Whether it is protected from now on; otherwise that stays as it is.
+    pub(crate) protected: Option<bool>,
 }
 
 /// Why a call cannot be done. Nothing was changed.
@@ -106,6 +113,8 @@ pub(crate) enum Refusal {
     Key(KeyFlaw),
     /// The value has so many bytes, more than [`VALUE_MAX`].
     ValueTooLarge(usize),
+    /// It is protected, and another user's.
+    Denied,
     /// The condition does not hold; the variable has this revision.
     Condition(Revision),
     /// There is no room.
@@ -121,6 +130,10 @@ pub(crate) enum Refusal {
 /// What a user may hold, and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
+    /// Variables.
+    Variables(u64),
+    /// Bytes of their keys and values.
+    Bytes(u64),
     /// Different processes that its variables belong to.
     Processes(u64),
 }
@@ -196,7 +209,7 @@ impl Store {
     fn with(map: Map, history: History) -> Self {
         Store {
             instance: format!("{:032x}", map.origin().instance),
-            ledger: Ledger::of(map.all()),
+            ledger: Ledger::of(&map, geteuid().as_raw()),
             map,
             history,
             journal: Journal::default(),
@@ -258,11 +271,14 @@ impl Store {
         let old = self.get(key)?;
         terms.condition.check(old)?;
         let before = old.map(|old| Holding::of(&old.0));
-        let stamp = Stamp {
-            deadline: terms.deadline.map(|Moment(deadline)| deadline),
-            process: terms.process,
-            ..stamp(value.kind, writer)
-        };
+        let old = old.map(|old| old.0.stamp());
+        let mut stamp = stamp(value.kind, old, writer)?;
+        stamp.deadline = terms.deadline.map(|Moment(deadline)| deadline);
+        stamp.process = terms.process;
+        if let Some(protected) = terms.protected {
+            stamp.protected = protected;
+            stamp.owner = if protected { writer.uid } else { stamp.owner };
+        }
         self.put(key.as_bytes(), &value.bytes, &stamp, before)
     }
 
@@ -274,7 +290,7 @@ impl Store {
         stamp: &Stamp,
         before: Option<Holding>,
     ) -> Result<Revision, Refusal> {
-        let now = Some(Holding::new(stamp));
+        let now = Some(Holding::new(stamp, key.len() + value.len()));
         let charged = self.ledger.shares.charge(stamp.setter, &[(before, now)]);
         charged.map_err(Refusal::Limit)?;
         let set = self.map.set(key, value, stamp).map_err(|full| {
@@ -306,6 +322,7 @@ impl Store {
     ) -> Result<(u64, Revision), Refusal> {
         let variable = self.get(key)?;
         condition.check(variable)?;
+        variable.map_or(Ok(()), |variable| may_change(&variable.0.stamp(), writer))?;
         let keys: Vec<Key> = variable.iter().map(|_| key.as_bytes().into()).collect();
         Ok(self.delete_all(&keys, Cause::Deleted(writer)))
     }
@@ -330,10 +347,16 @@ impl Store {
 
     /// Says when a variable expires, if ever, and leaves all else as it is. Returns whether it is
     /// defined.
-    pub(crate) fn expire(&mut self, key: &str, deadline: Option<Moment>) -> Result<bool, Refusal> {
+    pub(crate) fn expire(
+        &mut self,
+        key: &str,
+        deadline: Option<Moment>,
+        writer: Writer,
+    ) -> Result<bool, Refusal> {
         let Some(Variable(entry)) = self.get(key)? else {
             return Ok(false);
         };
+        may_change(&entry.stamp(), writer)?;
         let (id, before) = (entry.id(), Holding::of(&entry));
         let stamp = Stamp {
             deadline: deadline.map(|Moment(deadline)| deadline),
@@ -341,15 +364,16 @@ impl Store {
         };
         let amended = self.map.amend(key.as_bytes(), &stamp);
         amended.map_err(Refusal::Full)?;
-        let now = Some(Holding::new(&stamp));
-        self.ledger.replace(id, Some(before), now);
+        let now = Holding::new(&stamp, before.bytes as usize);
+        self.ledger.replace(id, Some(before), Some(now));
         Ok(true)
     }
 
     /// The time of a variable has run out, whatever its deadline says. Returns whether it was
     /// defined.
-    pub(crate) fn expire_now(&mut self, key: &str) -> Result<bool, Refusal> {
-        key::check(key).map_err(Refusal::Key)?;
+    pub(crate) fn expire_now(&mut self, key: &str, writer: Writer) -> Result<bool, Refusal> {
+        let variable = self.get(key)?;
+        variable.map_or(Ok(()), |variable| may_change(&variable.0.stamp(), writer))?;
         let (count, _) = self.delete_all(&[key.as_bytes().into()], Cause::Expired);
         Ok(count > 0)
     }
@@ -415,12 +439,8 @@ impl Store {
             .sum(by, minimum, maximum)
             .map_err(|_| Refusal::NumberOverflow)?;
         let text = sum.to_string();
-        let kept = old.map_or_else(Stamp::default, |old| old.0.stamp());
-        let stamp = Stamp {
-            deadline: kept.deadline,
-            process: kept.process,
-            ..stamp(TEXT, writer)
-        };
+        let kept = old.map(|old| old.0.stamp());
+        let stamp = stamp(TEXT, kept, writer)?;
         let before = old.map(|old| Holding::of(&old.0));
         let revision = self.put(key.as_bytes(), text.as_bytes(), &stamp, before)?;
         Ok((sum, revision))
@@ -527,14 +547,28 @@ impl Store {
             .filter_map(|key| self.map.get(key).map(Variable))
     }
 
-    /// Deletes the variables of a collection that has finished in this turn, with one revision.
+    /// Deletes the variables of a collection that has finished in this turn, with one revision. If
+    /// one of them is protected against the writer, it is told, and nothing is deleted.
     pub(crate) fn delete_collected(
         &mut self,
         collection: &Collection,
         writer: Writer,
-    ) -> (u64, Revision) {
+    ) -> Result<(u64, Revision), Key> {
         let keys: Vec<Key> = collection.keys().cloned().collect();
-        self.delete_all(&keys, Cause::Deleted(writer))
+        let is_denied = |key: &&Key| {
+            let entry = self.map.get(key);
+            entry.is_some_and(|entry| may_change(&entry.stamp(), writer).is_err())
+        };
+        match keys.iter().find(is_denied) {
+            Some(key) => Err(Key::clone(key)),
+            None => Ok(self.delete_all(&keys, Cause::Deleted(writer))),
+        }
+    }
+
+    /// What a user holds, and what it may hold.
+    pub(crate) fn share(&self, user: u32) -> (Share, Limits) {
+        let shares = &self.ledger.shares;
+        (shares.of(user), shares.allowance(user))
     }
 }
 
@@ -656,6 +690,16 @@ impl<'s> Variable<'s> {
         self.0.stamp().process.map(|process| process.pid)
     }
 
+    /// Whether only its owner and root may change it.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.0.stamp().protected
+    }
+
+    /// The user that owns it.
+    pub(crate) fn owner(&self) -> u32 {
+        self.0.stamp().owner
+    }
+
     /// The process that last changed it.
     pub(crate) fn writer(&self) -> Writer {
         let stamp = self.0.stamp();
@@ -666,16 +710,28 @@ impl<'s> Variable<'s> {
     }
 }
 
-/// What is remembered of a change that this process makes now.
-fn stamp(kind: u8, writer: Writer) -> Stamp {
-    Stamp {
+/// What is remembered of a change that this process makes now, if it may: all that is not its
+/// business stays as it was.
+fn stamp(kind: u8, old: Option<Stamp>, writer: Writer) -> Result<Stamp, Refusal> {
+    if let Some(old) = &old {
+        may_change(old, writer)?;
+    }
+    Ok(Stamp {
         time: now(),
-        owner: writer.uid,
+        owner: old.map_or(writer.uid, |old| old.owner),
         setter: writer.uid,
         uid: writer.uid,
         pid: writer.pid,
         kind,
-        ..Stamp::default()
+        ..old.unwrap_or_default()
+    })
+}
+
+/// Whether this process may change or delete a variable.
+fn may_change(stamp: &Stamp, writer: Writer) -> Result<(), Refusal> {
+    match stamp.protected && ![stamp.owner, ROOT].contains(&writer.uid) {
+        true => Err(Refusal::Denied),
+        false => Ok(()),
     }
 }
 

@@ -224,7 +224,7 @@ impl World {
             .keys()
             .map(|key| String::from_utf8(key.to_vec()).unwrap())
             .collect();
-        let (_, revision) = self.store.delete_collected(&collection, WRITER);
+        let (_, revision) = self.store.delete_collected(&collection, WRITER).unwrap();
         self.changes
             .extend(keys.into_iter().map(|key| (revision.0, key, None)));
     }
