@@ -302,46 +302,34 @@ impl View {
     }
 }
 
-impl Words for Segment {
-    fn len(&self) -> usize {
-        self.mapping.words
-    }
+/// Lends its mapping, which is all that reading takes.
+trait Mapped {
+    fn mapping(&self) -> &Mapping;
+}
 
+impl Mapped for Segment {
     #[inline(always)]
-    fn load(&self, word: usize) -> u64 {
-        self.mapping.load(word)
-    }
-
-    #[inline(always)]
-    fn acquire(&self) {
-        fence(Ordering::Acquire);
-    }
-
-    #[inline(always)]
-    fn matching(&self, first: usize, upper: u32) -> u32 {
-        self.mapping.matching(first, upper)
-    }
-
-    #[inline(always)]
-    fn copy(&self, from: usize, out: &mut [u8]) {
-        self.mapping.copy(from, out);
-    }
-
-    #[inline(always)]
-    fn equal(&self, from: usize, bytes: &[u8]) -> bool {
-        self.mapping.equal(from, bytes)
+    fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 }
 
-impl Words for View {
+impl Mapped for View {
+    #[inline(always)]
+    fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+}
+
+impl<M: Mapped> Words for M {
     #[inline(always)]
     fn len(&self) -> usize {
-        self.mapping.words
+        self.mapping().words
     }
 
     #[inline(always)]
     fn load(&self, word: usize) -> u64 {
-        self.mapping.load(word)
+        self.mapping().load(word)
     }
 
     #[inline(always)]
@@ -351,17 +339,17 @@ impl Words for View {
 
     #[inline(always)]
     fn matching(&self, first: usize, upper: u32) -> u32 {
-        self.mapping.matching(first, upper)
+        self.mapping().matching(first, upper)
     }
 
     #[inline(always)]
     fn copy(&self, from: usize, out: &mut [u8]) {
-        self.mapping.copy(from, out);
+        self.mapping().copy(from, out);
     }
 
     #[inline(always)]
     fn equal(&self, from: usize, bytes: &[u8]) -> bool {
-        self.mapping.equal(from, bytes)
+        self.mapping().equal(from, bytes)
     }
 }
 
