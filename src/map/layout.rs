@@ -26,7 +26,7 @@ pub(super) const PAGE_GRANULES: u32 = (PAGE / GRANULE) as u32;
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"GLOBST1\0");
 
 /// Major and minor version of the layout. A reader of another major one must not read on.
-pub(super) const VERSION: u64 = 1 << 32;
+pub(super) const VERSION: u64 = 2 << 32;
 
 /// The header: constant after creation.
 pub(super) mod header {
@@ -41,9 +41,9 @@ pub(super) mod header {
 }
 
 /// Read by every reader, written rarely: a cache line of its own.
+///
+/// Where the table is, and in the upper half its generation: how often this word was changed before.
 pub(super) const ROOT: usize = LINE;
-/// How often the root has changed; grows before the root does.
-pub(super) const GENERATION: usize = LINE + 1;
 /// Whether the map is in use, see [`State`].
 pub(super) const STATE: usize = LINE + 2;
 
@@ -106,6 +106,10 @@ const _: () = {
     assert!(PUBLISHED / LINE == REVISION / LINE && OWNER / LINE != REDO / LINE);
     assert!(OWNER + LINE <= REDO_FIRST && REDO_FIRST.is_multiple_of(PAGE));
     assert!(FIRST_PAGE as usize * PAGE == REDO_FIRST + 2 * CHANGES_MAX);
+    assert!(
+        MAP_MAX / (PAGE as u64 * 8) <= 1 << 24,
+        "a page has 24 bits in the root"
+    );
     assert!(PAGE * 8 == 4096 && PAGE.is_multiple_of(LINE) && LINE * 8 == 64);
 };
 
@@ -189,16 +193,15 @@ pub(super) struct Table {
 
 impl Table {
     /// What the root says of it.
-    pub(super) fn to_root(self) -> u64 {
-        u64::from(self.page) << 8 | u64::from(self.bits)
+    pub(super) fn to_root(self, generation: u32) -> u64 {
+        u64::from(generation) << 32 | u64::from(self.page) << 8 | u64::from(self.bits)
     }
 
     /// What a root says; `None` if there can be no such table in any segment.
-    #[inline(always)]
     pub(super) fn from_root(root: u64) -> Option<Self> {
         let bits = (root & 0xff) as u32;
-        let page = (root >> 8) as u32;
-        let is_table = root >> 40 == 0 && (TABLE_BITS_MIN..=TABLE_BITS_MAX).contains(&bits);
+        let page = root as u32 >> 8;
+        let is_table = (TABLE_BITS_MIN..=TABLE_BITS_MAX).contains(&bits);
         is_table.then_some(Table { page, bits })
     }
 
@@ -252,6 +255,11 @@ impl Table {
     pub(super) fn line_of(self, slot: usize) -> usize {
         (slot - self.first_word()) / LINE - 1
     }
+}
+
+/// The generation that a root is of.
+pub(super) fn generation(root: u64) -> u32 {
+    (root >> 32) as u32
 }
 
 /// The stamp of the line that a slot is in.

@@ -10,14 +10,12 @@ pub(super) enum Protection {
     Stamp,
     /// Readers look at the slot again.
     Slot,
-    /// Readers look at root and generation again after a hit.
+    /// Readers look at the root again after a hit.
     RootOfHit,
-    /// Readers look at root and generation again after a miss.
+    /// Readers look at the root again after a miss.
     RootOfMiss,
     /// Readers order what they copied before what they look at again.
     ReaderFence,
-    /// Readers look at the generation again after the root.
-    GenerationFence,
     /// Readers order the root before what stands in its table.
     RootFence,
     /// A slot past which keys have overflowed is not made empty.
@@ -43,8 +41,7 @@ pub(super) enum Protection {
     RedoUntilDone,
     /// While a table is rebuilt, changes go to both.
     Mirror,
-    /// The generation grows whenever the root changes. As with the stamp, the order of the two does
-    /// not matter, because readers look at both again.
+    /// The generation grows whenever the root changes, which never is the same again.
     GenerationGrows,
     /// A block that is moved is copied before it is published.
     MoveContent,

@@ -6,9 +6,13 @@
 //! were before; otherwise it begins again. The argument is in `docs/design.md`, "Why a value is
 //! never torn".
 
+use std::cell::Cell;
+
 use super::Revision;
 use super::block::{self, Head};
-use super::layout::{EMPTY, GENERATION, Meta, OWNER, ROOT, STATE, State, TOMB, Table, stamp_of};
+use super::layout::{
+    EMPTY, Hash, LINE, Meta, OWNER, PROBE_LINES, ROOT, SLOTS, STATE, State, TOMB, Table, stamp_of,
+};
 use super::protection::{Protection, kept};
 use super::table;
 use super::words::Words;
@@ -37,8 +41,41 @@ pub(crate) enum Answer {
 }
 
 /// A map that is read.
+///
+/// It belongs to one thread, which has it remember a few things; others have readers of their own.
 pub(crate) struct Reader<W> {
     words: W,
+    /// In a box, so that the compiler may trust that all the rest stays as it is.
+    known: Box<Cell<Known>>,
+}
+
+/// What a root says, which never says anything else. The words of its table do not change either, as
+/// long as it is the root, except for slots and stamps.
+#[derive(Clone, Copy)]
+struct Known {
+    root: u64,
+    /// Its first line, in lines from the beginning of the segment.
+    line: u32,
+    /// By how much a hash is shifted to the right to be the number of a line.
+    shift: u32,
+    /// The seed of its hashes.
+    seed: u64,
+}
+
+impl Known {
+    /// No map ever has this root, which leads nowhere.
+    const NOTHING: Self = Known {
+        root: u64::MAX,
+        line: u32::MAX,
+        shift: 0,
+        seed: 0,
+    };
+
+    /// The first word of the line in which the search for a key begins.
+    #[inline(always)]
+    fn home(&self, hash: Hash) -> usize {
+        (self.line as usize + hash.0.wrapping_shr(self.shift) as usize) * LINE
+    }
 }
 
 /// A key, with its value as it was last read and where that was.
@@ -52,7 +89,6 @@ pub(crate) struct Handle {
 /// Where a block was found, and everything that stays as it is while it is there.
 #[derive(Debug, Clone, Copy)]
 struct Spot {
-    generation: u64,
     root: u64,
     slot: usize,
     stamp: u64,
@@ -80,7 +116,8 @@ enum Attempt {
 impl<W: Words> Reader<W> {
     /// A reader of a map that was checked to be one.
     pub(crate) fn new(words: W) -> Self {
-        Reader { words }
+        let known = Box::new(Cell::new(Known::NOTHING));
+        Reader { words, known }
     }
 
     /// Reads a variable. On anything but [`Answer::Found`] nothing is said about `value`.
@@ -159,41 +196,37 @@ impl<W: Words> Reader<W> {
     #[inline(always)]
     fn attempt(&self, key: &[u8], value: &mut Vec<u8>) -> Attempt {
         let words = &self.words;
-        let generation = words.load(GENERATION);
-        words.acquire();
         let root = words.load(ROOT);
-        let Some(table) = Table::from_root(root) else {
-            return Attempt::Ended;
-        };
         // The table was written before it became the root.
         if kept(Protection::RootFence) {
             words.acquire();
         }
-        let hash = table::hash(key, words.load(table.first_word()));
-        for line in table::lines(table, hash) {
-            let first = table.line(line);
-            let stamp = words.load(stamp_of(first));
-            words.acquire();
-            let mut candidates = words.matching(first, hash.0);
+        if self.known.get().root != root && !self.learn(root) {
+            return Attempt::Ended;
+        }
+        let known = self.known.get();
+        let hash = table::hash(key, known.seed);
+        for line in 0..PROBE_LINES {
+            let first = known.home(hash) + line * LINE;
+            let (stamp, mut candidates) = words.line(first, hash.0);
             while candidates != 0 {
                 let slot = first + candidates.trailing_zeros() as usize;
                 candidates &= candidates - 1;
                 let word = words.load(slot);
-                let meta = Meta::from_word(word);
                 if word <= TOMB {
                     continue;
                 }
                 words.acquire();
+                let block = Meta::from_word(word).block;
                 let spot = Spot {
-                    generation,
                     root,
                     slot,
                     stamp,
                     word,
                 };
-                let head = Head::read(words, meta.block);
-                let is_key =
-                    head.key_len == key.len() && words.equal(block::key_word(meta.block), key);
+                let [head, revision] = words.row(block.word());
+                let head = Head::from_word(head);
+                let is_key = head.key_len == key.len() && words.equal(block::key_word(block), key);
                 if !is_key {
                     match self.holds(&spot) {
                         true => continue,
@@ -202,10 +235,10 @@ impl<W: Words> Reader<W> {
                 }
                 let found = Found {
                     spot,
-                    revision: block::revision(words, meta.block),
+                    revision: Revision(revision),
                     // By the length of our key, not of theirs: so the value can be on its way from
                     // memory before it is known that it is the right one.
-                    value: meta.block.word() + block::value_word(key.len()),
+                    value: block.word() + block::value_word(key.len()),
                     len: head.value_len,
                 };
                 return match self.take(&found, value) {
@@ -214,42 +247,54 @@ impl<W: Words> Reader<W> {
                 };
             }
             // Seen later than the candidates: the search is the more right to end here.
-            if table::slots(table, line).any(|slot| words.load(slot) == EMPTY) {
+            if words.row::<SLOTS>(first).contains(&EMPTY) {
                 break;
             }
         }
         words.acquire();
-        let is_same = words.load(ROOT) == root && {
-            words.acquire();
-            words.load(GENERATION) == generation
-        };
-        match is_same || !kept(Protection::RootOfMiss) {
+        match words.load(ROOT) == root || !kept(Protection::RootOfMiss) {
             // Behind the end of the segment everything looks empty.
-            true if !table.fits(words.len()) => Attempt::Ended,
+            true if known.line as usize * LINE >= words.len() => Attempt::Ended,
             true => Attempt::Absent,
             false => Attempt::Torn,
         }
     }
 
+    /// Learns where the table of a root is, and how its keys are hashed; false if there is none.
+    ///
+    /// What is learned from a table that was replaced meanwhile is wrong, and harmless: this root
+    /// will never be seen again.
+    #[cold]
+    fn learn(&self, root: u64) -> bool {
+        let table = Table::from_root(root).filter(|table| table.fits(self.words.len()));
+        let known = table.map(|table| Known {
+            root,
+            line: (table.line(0) / LINE) as u32,
+            shift: 32 - table.bits,
+            seed: self.words.load(table.first_word()),
+        });
+        self.known.set(known.unwrap_or(Known::NOTHING));
+        known.is_some()
+    }
+
     /// Copies a value out; false if it was not there any more.
     #[inline(always)]
     fn take(&self, found: &Found, value: &mut Vec<u8>) -> bool {
-        if found.len > SURE {
-            // Of a value that is not there, the length may be anything.
-            let fits = found.len <= self.words.len() * 8;
-            if !fits || !self.holds(&found.spot) {
-                return false;
-            }
+        if found.len > SURE && !self.is_sure(*found) {
+            return false;
         }
-        if value.len() != found.len {
-            value.resize(found.len, 0);
-        }
-        self.words.copy(found.value, value);
+        self.words.copy_all(found.value, found.len, value);
         self.holds(&found.spot)
     }
 
+    /// Whether a value is there and fits: of one that is not there, the length may be anything.
+    #[cold]
+    fn is_sure(&self, found: Found) -> bool {
+        found.len <= self.words.len() * 8 && self.holds(&found.spot)
+    }
+
     /// Whether what was read since a spot was found is what the variable holds.
-    #[inline]
+    #[inline(always)]
     fn holds(&self, spot: &Spot) -> bool {
         let words = &self.words;
         if kept(Protection::ReaderFence) {
@@ -265,12 +310,7 @@ impl<W: Words> Reader<W> {
         if !kept(Protection::RootOfHit) {
             return true;
         }
-        words.load(ROOT) == spot.root && {
-            if kept(Protection::GenerationFence) {
-                words.acquire();
-            }
-            words.load(GENERATION) == spot.generation
-        }
+        words.load(ROOT) == spot.root
     }
 
     #[cold]

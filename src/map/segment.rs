@@ -23,7 +23,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use rustix::process::Pid;
 use rustix::thread::gettid;
 
-use super::layout::{OWNER, PAGE, SLOTS};
+use super::layout::{LINE, OWNER, PAGE, SLOTS};
 use super::words::{self, Memory, Words};
 
 /// Bytes in a word.
@@ -93,22 +93,31 @@ impl Mapping {
     /// So many words in a row; `None` if not all of them lie within the mapping.
     #[inline(always)]
     fn row(&self, from: usize, count: usize) -> Option<impl Iterator<Item = u64> + Clone> {
-        if from.saturating_add(count) > self.words {
-            return None;
-        }
-        // SAFETY: the first word lies within the mapping.
-        let first = unsafe { self.first.add(from) };
-        // SAFETY: so do the others. What others do to them is as in `load`.
+        let first = self.place(from, count)?;
+        // SAFETY: all of them lie within the mapping. What others do to them is as in `load`.
         let load = move |n| unsafe { (*first.add(n).as_ptr()).load(Ordering::Relaxed) };
         Some((0..count).map(load))
     }
 
+    /// Where so many words begin that all lie within the mapping.
     #[inline(always)]
-    fn matching(&self, first: usize, upper: u32) -> u32 {
-        let Some(mut row) = self.row(first, SLOTS) else {
-            return 0;
+    fn place(&self, from: usize, count: usize) -> Option<NonNull<AtomicU64>> {
+        if from.saturating_add(count) > self.words {
+            return None;
+        }
+        // SAFETY: the first word lies within the mapping, or none is asked for at its end.
+        Some(unsafe { self.first.add(from) })
+    }
+
+    #[inline(always)]
+    fn line(&self, first: usize, upper: u32) -> (u64, u32) {
+        let Some(line) = self.place(first, LINE) else {
+            return (0, 0);
         };
-        matching(std::array::from_fn(|_| row.next().unwrap_or(0)), upper)
+        // SAFETY: the stamp is the last word of the line, which lies within the mapping.
+        let stamp = unsafe { (*line.add(SLOTS).as_ptr()).load(Ordering::Relaxed) };
+        fence(Ordering::Acquire);
+        (stamp, matching(line, upper))
     }
 
     #[inline(always)]
@@ -119,39 +128,112 @@ impl Mapping {
     }
 
     #[inline(always)]
+    fn copy_all(&self, from: usize, len: usize, out: &mut Vec<u8>) {
+        // In pairs of words, of which nearly all values are one.
+        let pairs = len.div_ceil(2 * WORD).max(1);
+        let Some(from) = self.place(from, 2 * pairs) else {
+            return;
+        };
+        out.clear();
+        if out.capacity() < 2 * WORD * pairs {
+            out.reserve(2 * WORD * pairs);
+        }
+        let to = out.as_mut_ptr().cast::<[u64; 2]>();
+        // SAFETY: there are so many pairs of words from here, and room for as many bytes.
+        unsafe { copy_pair(from, to) };
+        if pairs > 1 {
+            // SAFETY: as above.
+            unsafe { copy_pairs(from, to, 1..pairs) };
+        }
+        // SAFETY: so many bytes, and up to sixteen more, were written.
+        unsafe { out.set_len(len) };
+    }
+
+    #[inline(always)]
     fn equal(&self, from: usize, bytes: &[u8]) -> bool {
         self.row(from, bytes.len().div_ceil(WORD))
             .is_some_and(|row| words::is_made_of(bytes, row))
     }
 }
 
-/// Which words have this upper half, as bits: four at once, in a third of the instructions.
+/// Copies two words.
+///
+/// # Safety
+/// `from` is two words of a mapping, and `to` as many bytes that nobody else uses.
+#[inline(always)]
+unsafe fn copy_pair(from: NonNull<AtomicU64>, to: *mut [u64; 2]) {
+    // SAFETY: the words lie within the mapping. What others do to them is as in `load`.
+    let load = |n| unsafe { (*from.add(n).as_ptr()).load(Ordering::Relaxed) };
+    // SAFETY: there is room.
+    unsafe { to.write_unaligned([load(0), load(1)]) };
+}
+
+/// Copies some of the pairs of words that begin in two places.
+///
+/// # Safety
+/// As with [`copy_pair`], for each of them.
+#[inline(never)]
+unsafe fn copy_pairs(from: NonNull<AtomicU64>, to: *mut [u64; 2], pairs: Range<usize>) {
+    for n in pairs {
+        // SAFETY: told by the caller.
+        unsafe { copy_pair(from.add(2 * n), to.add(n)) };
+    }
+}
+
+/// Which slots of a line have this upper half, as bits: four at once, in a third of the
+/// instructions.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn matching(words: [u64; SLOTS], upper: u32) -> u32 {
+fn matching(line: NonNull<AtomicU64>, upper: u32) -> u32 {
+    use std::arch::asm;
     use std::arch::x86_64::{
-        _mm_castps_si128, _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_movemask_ps, _mm_set_epi64x,
-        _mm_set1_epi32, _mm_shuffle_ps,
+        __m128i, _mm_castps_si128, _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_movemask_epi8,
+        _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi32, _mm_shuffle_ps,
     };
-    let [a, b, c, d, e, f, g] = words.map(u64::cast_signed);
-    let four = |a, b, c, d| {
-        // SAFETY: SSE2 is part of every x86-64.
+    let (a, b, c, d): (__m128i, __m128i, __m128i, __m128i);
+    // SAFETY: these are seven relaxed loads, of aligned words within the mapping, into the halves
+    // of four registers, for which there are instructions and no functions. SSE2 is part of every
+    // x86-64.
+    unsafe {
+        asm!(
+            "movq {a}, qword ptr [{line}]",
+            "movhps {a}, qword ptr [{line} + 8]",
+            "movq {b}, qword ptr [{line} + 16]",
+            "movhps {b}, qword ptr [{line} + 24]",
+            "movq {c}, qword ptr [{line} + 32]",
+            "movhps {c}, qword ptr [{line} + 40]",
+            "movq {d}, qword ptr [{line} + 48]",
+            line = in(reg) line.as_ptr(),
+            a = out(xmm_reg) a,
+            b = out(xmm_reg) b,
+            c = out(xmm_reg) c,
+            d = out(xmm_reg) d,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    let equal = |low, high| {
+        // SAFETY: as above.
         unsafe {
-            let (low, high) = (_mm_set_epi64x(b, a), _mm_set_epi64x(d, c));
             let (low, high) = (_mm_castsi128_ps(low), _mm_castsi128_ps(high));
             let uppers = _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(low, high));
-            let equal = _mm_cmpeq_epi32(uppers, _mm_set1_epi32(upper.cast_signed()));
-            _mm_movemask_ps(_mm_castsi128_ps(equal)).cast_unsigned()
+            _mm_cmpeq_epi32(uppers, _mm_set1_epi32(upper.cast_signed()))
         }
     };
-    four(a, b, c, d) | (four(e, f, g, 0) & 0b111) << 4
+    // SAFETY: as above.
+    let bits = unsafe {
+        let equal = _mm_packs_epi32(equal(a, b), equal(c, d));
+        _mm_movemask_epi8(_mm_packs_epi16(equal, equal))
+    };
+    // What stands for an eighth slot is not one.
+    bits.cast_unsigned() & 0x7f
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn matching(words: [u64; SLOTS], upper: u32) -> u32 {
-    let bit = |n: usize| u32::from((words[n] >> 32) as u32 == upper) << n;
-    (0..SLOTS).fold(0, |bits, n| bits | bit(n))
+fn matching(line: NonNull<AtomicU64>, upper: u32) -> u32 {
+    // SAFETY: all slots lie within the mapping. What others do to them is as in `load`.
+    let load = |n| unsafe { (*line.add(n).as_ptr()).load(Ordering::Relaxed) };
+    words::matching(std::array::from_fn(load), upper)
 }
 
 impl Drop for Mapping {
@@ -338,13 +420,26 @@ impl<M: Mapped> Words for M {
     }
 
     #[inline(always)]
-    fn matching(&self, first: usize, upper: u32) -> u32 {
-        self.mapping().matching(first, upper)
+    fn line(&self, first: usize, upper: u32) -> (u64, u32) {
+        self.mapping().line(first, upper)
+    }
+
+    #[inline(always)]
+    fn row<const COUNT: usize>(&self, from: usize) -> [u64; COUNT] {
+        match self.mapping().row(from, COUNT) {
+            Some(mut row) => std::array::from_fn(|_| row.next().unwrap_or(0)),
+            None => [0; COUNT],
+        }
     }
 
     #[inline(always)]
     fn copy(&self, from: usize, out: &mut [u8]) {
         self.mapping().copy(from, out);
+    }
+
+    #[inline(always)]
+    fn copy_all(&self, from: usize, len: usize, out: &mut Vec<u8>) {
+        self.mapping().copy_all(from, len, out);
     }
 
     #[inline(always)]

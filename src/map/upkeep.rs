@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::block::{self, Head};
 use super::layout::{
-    EMPTY, GENERATION, Granule, Meta, PAGE, ROOT, TABLE_BITS_MAX, TABLE_BITS_MIN, TOMB, Table,
+    self, EMPTY, Granule, Meta, PAGE, ROOT, TABLE_BITS_MAX, TABLE_BITS_MIN, TOMB, Table,
 };
 use super::protection::{Protection, kept};
 use super::table;
@@ -296,12 +296,11 @@ impl<M: Memory> Map<M> {
         };
         let memory = &self.memory;
         memory.store(table.first_word(), seed);
-        let next = memory.load(GENERATION).wrapping_add(1);
+        let mut generation = layout::generation(memory.load(ROOT));
         if kept(Protection::GenerationGrows) {
-            memory.store(GENERATION, next);
+            generation = generation.wrapping_add(1);
         }
-        memory.release();
-        memory.publish(ROOT, table.to_root());
+        memory.publish(ROOT, table.to_root(generation));
         let old = std::mem::replace(&mut self.table, table);
         (self.seed, self.occupied) = (seed, occupied);
         self.arena.give_pages(old.page, old.pages());

@@ -11,7 +11,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::layout::SLOTS;
+use super::layout::{SLOTS, stamp_of};
 
 /// Words that another process may be changing.
 pub(crate) trait Words {
@@ -24,12 +24,20 @@ pub(crate) trait Words {
     /// A fence: what is loaded after it is at least as new as what was loaded before it says.
     fn acquire(&self);
 
-    /// Which of the slots of a line, given its first word, have this upper half, as bits.
+    /// The stamp of a line, given its first word, and after it which of its slots have this upper
+    /// half, as bits.
     #[inline]
-    fn matching(&self, first: usize, upper: u32) -> u32 {
-        (0..SLOTS).fold(0, |bits, n| {
-            bits | u32::from((self.load(first + n) >> 32) as u32 == upper) << n
-        })
+    fn line(&self, first: usize, upper: u32) -> (u64, u32) {
+        let stamp = self.load(stamp_of(first));
+        self.acquire();
+        let slots = std::array::from_fn(|n| self.load(first + n));
+        (stamp, matching(slots, upper))
+    }
+
+    /// Some words in a row.
+    #[inline]
+    fn row<const COUNT: usize>(&self, from: usize) -> [u64; COUNT] {
+        std::array::from_fn(|n| self.load(from + n))
     }
 
     /// Copies bytes out, from the beginning of a word on. If they reach behind the end, nothing is
@@ -39,12 +47,26 @@ pub(crate) trait Words {
         fill(out, (from..).map(|word| self.load(word)));
     }
 
+    /// The same into as many bytes as there are.
+    #[inline]
+    fn copy_all(&self, from: usize, len: usize, out: &mut Vec<u8>) {
+        out.resize(len, 0);
+        self.copy(from, out);
+    }
+
     /// Whether these bytes stand from the beginning of a word on, with zeros up to the end of the
     /// last one.
     #[inline]
     fn equal(&self, from: usize, bytes: &[u8]) -> bool {
         is_made_of(bytes, (from..).map(|word| self.load(word)))
     }
+}
+
+/// Which of the slots of a line have this upper half, as bits.
+#[inline(always)]
+pub(super) fn matching(slots: [u64; SLOTS], upper: u32) -> u32 {
+    let bit = |n: usize| u32::from((slots[n] >> 32) as u32 == upper) << n;
+    (0..SLOTS).fold(0, |bits, n| bits | bit(n))
 }
 
 /// Fills `out` with the bytes of words, of which there are enough.

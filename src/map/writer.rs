@@ -12,8 +12,8 @@ use super::arena::Arena;
 use super::block::{self, Draft, Head, Id, KEY_MAX};
 use super::changes::Changes;
 use super::layout::{
-    EMPTY, FIRST_PAGE, GENERATION, Granule, Hash, MAGIC, Meta, PAGE, PUBLISHED, REVISION, ROOT,
-    STATE, State, TABLE_BITS_MIN, Table, VERSION, header, stamp_of,
+    EMPTY, FIRST_PAGE, Granule, Hash, MAGIC, Meta, PAGE, PUBLISHED, REVISION, ROOT, STATE, State,
+    TABLE_BITS_MIN, Table, VERSION, header, stamp_of,
 };
 use super::order::{Compare, Order};
 use super::places::Places;
@@ -109,9 +109,8 @@ impl<M: Memory> Map<M> {
         memory.store(header::INSTANCE + 1, (origin.instance >> 64) as u64);
         memory.store(header::WORDS, memory.len() as u64);
         memory.store(header::BORN, origin.born);
-        memory.store(GENERATION, 1);
         memory.store(STATE, State::Live.to_word());
-        memory.publish(ROOT, table.to_root());
+        memory.publish(ROOT, table.to_root(0));
         // Without this word it is no map yet.
         memory.publish(header::MAGIC, MAGIC);
         Ok(Map {
@@ -306,8 +305,6 @@ impl<M: Memory> Map<M> {
     pub(crate) fn end(&mut self, state: State) {
         let memory = &self.memory;
         memory.publish(STATE, state.to_word());
-        memory.store(GENERATION, memory.load(GENERATION).wrapping_add(1));
-        memory.release();
         memory.publish(ROOT, 0);
         memory.give_back(FIRST_PAGE..(memory.len() / PAGE) as u32);
     }

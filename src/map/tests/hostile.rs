@@ -223,7 +223,7 @@ proptest! {
             (header::VERSION, VERSION),
             (header::WORDS, sim.len() as u64),
             (STATE, 1),
-            (ROOT, table.to_root()),
+            (ROOT, table.to_root(1)),
             (REDO, redo.unwrap_or(0)),
         ] {
             sim.put(word, value);

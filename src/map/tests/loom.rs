@@ -26,7 +26,7 @@ const KEY: &[u8] = b"key";
 const PAGES: usize = 26;
 
 /// Most executions that are played of one race, if it is no long run.
-const EXECUTIONS: usize = 4000;
+const EXECUTIONS: usize = 10_000;
 
 /// What a thread needs in a debug build, in words.
 const STACK: usize = 1 << 16;
@@ -161,6 +161,8 @@ pub(super) struct Race {
     name: &'static str,
     prepare: fn(&mut Map<Racing>),
     steps: &'static [fn(&mut Map<Racing>)],
+    /// How often the reader reads.
+    reads: usize,
     /// How often the scheduler may stop a thread that could go on; once more in long runs. Old values
     /// may be loaded however late that is, so that few suffice.
     preemptions: usize,
@@ -174,6 +176,7 @@ pub(super) const OVERWRITE: Race = Race {
         set(map, 2);
     },
     steps: &[|map| set(map, 3), |map| set(map, 4)],
+    reads: 1,
     preemptions: 1,
 };
 
@@ -186,6 +189,7 @@ pub(super) const SWITCH: Race = Race {
         rebuild(map, 12);
     },
     steps: &[|map| rebuild(map, 13), |map| rebuild(map, 14)],
+    reads: 2,
     preemptions: 1,
 };
 
@@ -204,6 +208,7 @@ pub(super) const RETURN: Race = Race {
         |map| set(map, 4),
         |map| rebuild(map, 11),
     ],
+    reads: 2,
     preemptions: 0,
 };
 
@@ -238,18 +243,34 @@ impl Race {
             memory.see();
             step.inspect(|step| step(&mut map));
             changed.extend(memory.see().changed);
-            read(&memory);
+            self.read(&memory);
             loaded.extend(memory.see().loaded);
         }
         loaded.intersection(&changed).copied().collect()
     }
 
+    /// Reads the variable, which was always there and always as large as its revision.
+    fn read(&self, memory: &Racing) {
+        let reader = Reader::new(memory.clone());
+        let mut value = Vec::new();
+        let mut last = 0;
+        for _ in 0..self.reads {
+            let answer = reader.get(KEY, &mut value);
+            let Answer::Found(revision) = answer else {
+                panic!("{answer:?}, though it was always there");
+            };
+            assert_eq!(revision.0.to_le_bytes(), value[..], "the value is torn");
+            assert!(revision.0 >= last, "it was there before");
+            last = revision.0;
+        }
+    }
+
     /// One of all executions.
-    fn write(&self, words: &BTreeSet<usize>) {
+    fn write(&'static self, words: &BTreeSet<usize>) {
         let mut map = self.begin();
         let memory = map.memory().clone();
         memory.race(words);
-        let reader = spawn(move || read(&memory));
+        let reader = spawn(move || self.read(&memory));
         for step in self.steps {
             step(&mut map);
         }
@@ -282,17 +303,6 @@ impl Race {
 fn spawn<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
     let builder = thread::Builder::new().stack_size(STACK);
     builder.spawn(act).expect("loom refuses no thread")
-}
-
-/// The value of the variable, which was always there and always as large as its revision.
-fn read(memory: &Racing) -> u64 {
-    let mut value = Vec::new();
-    let answer = Reader::new(memory.clone()).get(KEY, &mut value);
-    let Answer::Found(revision) = answer else {
-        panic!("{answer:?}, though it was always there");
-    };
-    assert_eq!(revision.0.to_le_bytes(), value[..], "the value is torn");
-    revision.0
 }
 
 #[test]

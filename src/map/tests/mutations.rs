@@ -37,7 +37,6 @@ noticed! {
     the_root_is_looked_at_again_after_a_miss: without RootOfMiss, travel(Scenario::Restless);
     what_was_copied_comes_before_what_is_looked_at_again: without ReaderFence, loom(&loom::OVERWRITE);
     the_root_comes_before_its_table: without RootFence, loom(&loom::SWITCH);
-    the_generation_comes_after_the_root: without GenerationFence, loom(&loom::RETURN);
     lines_that_overflowed_have_no_empty_slots: without Tomb, travel(Scenario::Crowded);
     content_is_written_before_it_is_published: without Content, crash(Scenario::Mixed);
     a_block_that_can_be_found_stays_as_it_is: without OldBlock, crash(Scenario::Mixed);

@@ -106,6 +106,24 @@ impl Words for &Traveller<'_> {
     fn acquire(&self) {}
 }
 
+/// A reader that travels. It is the same all the time, so that it also relies on what it has learned
+/// before.
+struct Journey<'t, 'p> {
+    traveller: &'t Traveller<'p>,
+    reader: Reader<&'t Traveller<'p>>,
+}
+
+impl<'t, 'p> Journey<'t, 'p> {
+    fn of(traveller: &'t Traveller<'p>) -> Self {
+        let reader = Reader::new(traveller);
+        Journey { traveller, reader }
+    }
+
+    fn time(&self) -> usize {
+        self.traveller.time.get()
+    }
+}
+
 /// What a key once had.
 #[derive(Debug, PartialEq, Eq)]
 struct Version {
@@ -222,23 +240,23 @@ impl<'h> Witness<'h> {
         }
     }
 
-    fn get(&mut self, traveller: &Traveller<'_>, figures: &mut Figures) {
-        let from = traveller.time.get();
-        let answer = Reader::new(traveller).get(&self.key, &mut self.value);
-        self.check(answer, (from, traveller.time.get()), figures);
+    fn get(&mut self, journey: &Journey<'_, '_>, figures: &mut Figures) {
+        let from = journey.time();
+        let answer = journey.reader.get(&self.key, &mut self.value);
+        self.check(answer, (from, journey.time()), figures);
         figures.gets += 1;
     }
 
-    fn get_cached(&mut self, traveller: &Traveller<'_>, figures: &mut Figures) {
-        let from = traveller.time.get();
-        let answer = Reader::new(traveller).get_cached(&mut self.handle, &mut self.value);
-        self.cached = self.check(answer, (from, traveller.time.get()), figures);
+    fn get_cached(&mut self, journey: &Journey<'_, '_>, figures: &mut Figures) {
+        let from = journey.time();
+        let answer = (journey.reader).get_cached(&mut self.handle, &mut self.value);
+        self.cached = self.check(answer, (from, journey.time()), figures);
         figures.cached += 1;
     }
 
-    fn has_changed(&mut self, traveller: &Traveller<'_>, figures: &mut Figures) {
-        let from = traveller.time.get();
-        if Reader::new(traveller).has_changed(&self.handle) {
+    fn has_changed(&mut self, journey: &Journey<'_, '_>, figures: &mut Figures) {
+        let from = journey.time();
+        if journey.reader.has_changed(&self.handle) {
             return;
         }
         figures.unchanged += 1;
@@ -286,6 +304,7 @@ impl<'h> Witness<'h> {
 fn travel(past: &Past, truth: &Truth, seed: u64, figures: &mut Figures) {
     let mut random = Random(seed);
     let traveller = Traveller::new(past, 0, Pace::Random(random.clone()));
+    let journey = Journey::of(&traveller);
     let mut witnesses: Vec<_> = truth
         .keys
         .keys()
@@ -293,24 +312,26 @@ fn travel(past: &Past, truth: &Truth, seed: u64, figures: &mut Figures) {
         .collect();
     let mut stays = 10;
     while stays > 0 {
-        stays -= usize::from(traveller.time.get() == past.end);
+        stays -= usize::from(journey.time() == past.end);
         let which = random.below(witnesses.len());
         let witness = &mut witnesses[which];
         match random.below(3) {
-            0 => witness.get(&traveller, figures),
-            1 => witness.get_cached(&traveller, figures),
-            _ => witness.has_changed(&traveller, figures),
+            0 => witness.get(&journey, figures),
+            1 => witness.get_cached(&journey, figures),
+            _ => witness.has_changed(&journey, figures),
         }
     }
 }
 
-/// Reads a key from some time on, with every stall before every load.
+/// Reads a key twice from some time on, with every stall before every load.
 fn stall_everywhere(past: &Past, truth: &Truth, key: &[u8], time: usize, figures: &mut Figures) {
     for stores in STALLS.into_iter().chain([past.end]) {
         for load in 0.. {
             let traveller = Traveller::new(past, time, Pace::Stall { load, stores });
+            let journey = Journey::of(&traveller);
             let mut witness = Witness::new(truth, key);
-            witness.get(&traveller, figures);
+            witness.get(&journey, figures);
+            witness.get(&journey, figures);
             if traveller.loads.get() <= load {
                 break; // It was done before it could stall.
             }
@@ -323,10 +344,11 @@ fn stall_cached(past: &Past, truth: &Truth, key: &[u8], time: usize, figures: &m
     for stores in STALLS.into_iter().chain([past.end]) {
         for load in 0.. {
             let traveller = Traveller::new(past, time, Pace::Stall { load, stores });
+            let journey = Journey::of(&traveller);
             let mut witness = Witness::new(truth, key);
-            witness.get_cached(&traveller, figures);
-            witness.has_changed(&traveller, figures);
-            witness.get_cached(&traveller, figures);
+            witness.get_cached(&journey, figures);
+            witness.has_changed(&journey, figures);
+            witness.get_cached(&journey, figures);
             if traveller.loads.get() <= load {
                 break;
             }
