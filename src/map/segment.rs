@@ -29,6 +29,9 @@ use super::words::{self, Memory, Words};
 /// Bytes in a word.
 const WORD: usize = size_of::<u64>();
 
+/// Bytes in two words, which longer values are copied in.
+const PAIR: usize = 2 * WORD;
+
 /// What nobody may do with the file any more.
 const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
@@ -129,23 +132,36 @@ impl Mapping {
 
     #[inline(always)]
     fn copy_all(&self, from: usize, len: usize, out: &mut Vec<u8>) {
-        // In pairs of words, of which nearly all values are one.
-        let pairs = len.div_ceil(2 * WORD).max(1);
+        if len > PAIR {
+            return self.copy_long(from, len, out);
+        }
+        let Some(from) = self.place(from, 2) else {
+            return;
+        };
+        out.clear();
+        if out.capacity() < PAIR {
+            out.reserve(PAIR);
+        }
+        // SAFETY: there are two words from here, and room for as many bytes.
+        unsafe { copy_pair(from, out.as_mut_ptr().cast()) };
+        // SAFETY: so many bytes, and some more, were written.
+        unsafe { out.set_len(len) };
+    }
+
+    #[inline(never)]
+    fn copy_long(&self, from: usize, len: usize, out: &mut Vec<u8>) {
+        let pairs = len.div_ceil(PAIR);
         let Some(from) = self.place(from, 2 * pairs) else {
             return;
         };
         out.clear();
-        if out.capacity() < 2 * WORD * pairs {
-            out.reserve(2 * WORD * pairs);
-        }
+        out.reserve(PAIR * pairs);
         let to = out.as_mut_ptr().cast::<[u64; 2]>();
-        // SAFETY: there are so many pairs of words from here, and room for as many bytes.
-        unsafe { copy_pair(from, to) };
-        if pairs > 1 {
-            // SAFETY: as above.
-            unsafe { copy_pairs(from, to, 1..pairs) };
+        for n in 0..pairs {
+            // SAFETY: there are so many pairs of words from here, and room for as many bytes.
+            unsafe { copy_pair(from.add(2 * n), to.add(n)) };
         }
-        // SAFETY: so many bytes, and up to sixteen more, were written.
+        // SAFETY: so many bytes, and some more, were written.
         unsafe { out.set_len(len) };
     }
 
@@ -166,18 +182,6 @@ unsafe fn copy_pair(from: NonNull<AtomicU64>, to: *mut [u64; 2]) {
     let load = |n| unsafe { (*from.add(n).as_ptr()).load(Ordering::Relaxed) };
     // SAFETY: there is room.
     unsafe { to.write_unaligned([load(0), load(1)]) };
-}
-
-/// Copies some of the pairs of words that begin in two places.
-///
-/// # Safety
-/// As with [`copy_pair`], for each of them.
-#[inline(never)]
-unsafe fn copy_pairs(from: NonNull<AtomicU64>, to: *mut [u64; 2], pairs: Range<usize>) {
-    for n in pairs {
-        // SAFETY: told by the caller.
-        unsafe { copy_pair(from.add(2 * n), to.add(n)) };
-    }
 }
 
 /// Which slots of a line have this upper half, as bits: four at once, in a third of the
