@@ -16,12 +16,18 @@ const LEAF_MAX: usize = 128;
 /// Two neighbours with fewer variables than this together become one.
 const MERGE: usize = LEAF_MAX / 2;
 
+/// How many keys are fetched at once for a comparison with one of them. At 16, two turns find the
+/// place in any leaf.
+const FETCHED: usize = 16;
+
 /// Compares the key of a variable with another.
 pub(super) trait Compare {
     /// How the key of `id` stands to `key`.
     fn compare(&self, id: Id, key: &[u8]) -> Ordering;
     /// The key of `id`.
     fn key(&self, id: Id) -> Box<[u8]>;
+    /// Keys will be compared with that of `id`, which may be fetched already.
+    fn prefetch(&self, id: Id);
 }
 
 /// The order of the keys.
@@ -57,7 +63,7 @@ impl Order {
             .range_mut::<[u8], _>((Bound::Unbounded, Bound::Included(key)))
             .next_back()
             .expect("the first leaf is always there");
-        let at = leaf.partition_point(|other| keys.compare(*other, key).is_lt());
+        let at = place(leaf, keys, |other| keys.compare(other, key).is_lt());
         leaf.insert(at, id);
         if leaf.len() > LEAF_MAX {
             // Keys that come in order leave full leaves behind.
@@ -76,7 +82,7 @@ impl Order {
             .range_mut::<[u8], _>((Bound::Unbounded, Bound::Included(key)))
             .rev();
         let (bound, leaf) = upwards.next().expect("the first leaf is always there");
-        let at = leaf.partition_point(|other| keys.compare(*other, key).is_lt());
+        let at = place(leaf, keys, |other| keys.compare(other, key).is_lt());
         debug_assert_eq!(leaf.get(at), Some(&id));
         leaf.remove(at);
         if leaf.len() * 2 > MERGE {
@@ -106,9 +112,9 @@ impl Order {
             .range::<[u8], _>((Bound::Unbounded, Bound::Included(least)))
             .next_back()
             .map_or(&[][..], |(bound, _)| bound);
-        let is_before = |id: &Id| match from {
-            Bound::Included(key) => keys.compare(*id, key).is_lt(),
-            Bound::Excluded(key) => keys.compare(*id, key).is_le(),
+        let is_before = |id| match from {
+            Bound::Included(key) => keys.compare(id, key).is_lt(),
+            Bound::Excluded(key) => keys.compare(id, key).is_le(),
             Bound::Unbounded => false,
         };
         let mut leaves = self
@@ -116,7 +122,32 @@ impl Order {
             .range::<[u8], _>((Bound::Included(first), Bound::Unbounded))
             .map(|(_, leaf)| &leaf[..]);
         let head = leaves.next().unwrap_or_default();
-        let head = &head[head.partition_point(is_before)..];
+        let head = &head[place(head, keys, is_before)..];
         head.iter().copied().chain(leaves.flatten().copied())
     }
+}
+
+/// How many variables of a leaf come before a place, which is told of each.
+///
+/// Keys are spread over all memory, and fetching them is what takes the time. So they are not
+/// fetched one by one, each when it is known that it is the next to be compared.
+fn place(leaf: &[Id], keys: &impl Compare, is_before: impl Fn(Id) -> bool) -> usize {
+    let (mut from, mut to) = (0, leaf.len());
+    while from < to {
+        let step = (to - from).div_ceil(FETCHED);
+        let tried = || (from..to).skip(step - 1).step_by(step);
+        tried().for_each(|n| keys.prefetch(leaf[n]));
+        let (mut low, mut high) = (0, tried().count());
+        while low < high {
+            let middle = low.midpoint(high);
+            match is_before(leaf[from + step * (middle + 1) - 1]) {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        // All before the last that is before, and at most those before the first that is not.
+        to = to.min(from + step * (low + 1) - 1);
+        from += step * low;
+    }
+    from
 }

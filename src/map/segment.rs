@@ -124,6 +124,18 @@ impl Mapping {
     }
 
     #[inline(always)]
+    fn prefetch(&self, word: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(place) = self.place(word, 1) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: it lies within the mapping, and nothing is read of it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(place.as_ptr().cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = word;
+    }
+
+    #[inline(always)]
     fn copy(&self, from: usize, out: &mut [u8]) {
         if let Some(row) = self.row(from, out.len().div_ceil(WORD)) {
             words::fill(out, row);
@@ -434,6 +446,11 @@ impl<M: Mapped> Words for M {
             Some(mut row) => std::array::from_fn(|_| row.next().unwrap_or(0)),
             None => [0; COUNT],
         }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, word: usize) {
+        self.mapping().prefetch(word);
     }
 
     #[inline(always)]

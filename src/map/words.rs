@@ -40,6 +40,10 @@ pub(crate) trait Words {
         std::array::from_fn(|n| self.load(from + n))
     }
 
+    /// A word will be loaded soon: it may be fetched already.
+    #[inline]
+    fn prefetch(&self, _word: usize) {}
+
     /// Copies bytes out, from the beginning of a word on. If they reach behind the end, nothing is
     /// said about what is copied.
     #[inline]

@@ -511,6 +511,10 @@ impl<M: Words> Compare for Map<M> {
     fn key(&self, id: Id) -> Box<[u8]> {
         self.keys().key(id)
     }
+
+    fn prefetch(&self, id: Id) {
+        self.keys().prefetch(id);
+    }
 }
 
 impl<M> Map<M> {
@@ -571,6 +575,12 @@ impl<M: Words> Compare for Keys<'_, M> {
         let mut key = vec![0; Head::read(self.memory, block).key_len];
         self.memory.copy(block::key_word(block), &mut key);
         key.into()
+    }
+
+    fn prefetch(&self, id: Id) {
+        if let Some(block) = self.places.block(id) {
+            self.memory.prefetch(block::key_word(block));
+        }
     }
 }
 
