@@ -10,7 +10,7 @@ use crate::map::layout::State;
 use crate::map::reader::{Answer, Handle, Reader};
 use crate::map::words::Words;
 
-/// How many stores one stall lasts, if not until the end of the history.
+/// How many stores one stall lasts in a long history, if not until its end.
 const STALLS: [usize; 16] = [1, 2, 3, 4, 5, 7, 10, 14, 20, 30, 45, 70, 110, 170, 300, 600];
 
 /// What was checked.
@@ -323,9 +323,14 @@ fn travel(past: &Past, truth: &Truth, seed: u64, figures: &mut Figures) {
     }
 }
 
-/// Reads a key twice from some time on, with every stall before every load.
-fn stall_everywhere(past: &Past, truth: &Truth, key: &[u8], time: usize, figures: &mut Figures) {
-    for stores in STALLS.into_iter().chain([past.end]) {
+/// Reads a key twice from some time on, with each stall before every load.
+fn stall_everywhere(
+    (past, truth): (&Past, &Truth),
+    (key, time): (&[u8], usize),
+    stalls: impl Iterator<Item = usize>,
+    figures: &mut Figures,
+) {
+    for stores in stalls {
         for load in 0.. {
             let traveller = Traveller::new(past, time, Pace::Stall { load, stores });
             let journey = Journey::of(&traveller);
@@ -340,8 +345,13 @@ fn stall_everywhere(past: &Past, truth: &Truth, key: &[u8], time: usize, figures
 }
 
 /// The same through a handle, which was first read with at that time.
-fn stall_cached(past: &Past, truth: &Truth, key: &[u8], time: usize, figures: &mut Figures) {
-    for stores in STALLS.into_iter().chain([past.end]) {
+fn stall_cached(
+    (past, truth): (&Past, &Truth),
+    (key, time): (&[u8], usize),
+    stalls: impl Iterator<Item = usize>,
+    figures: &mut Figures,
+) {
+    for stores in stalls {
         for load in 0.. {
             let traveller = Traveller::new(past, time, Pace::Stall { load, stores });
             let journey = Journey::of(&traveller);
@@ -370,13 +380,31 @@ pub(super) fn travel_everywhere(history: &History, seed: u64, figures: &mut Figu
         let few = (wished.iter().skip(random.below(3))).find(|keys| !keys.is_empty());
         let key = random.one(few.unwrap_or(&keys));
         let time = act.times.start + random.below(act.times.len() + 1);
+        let (told, read) = ((&past, &truth), (&key[..], time));
+        let stalls = STALLS.into_iter().chain([past.end]);
         match random.once_in(3) {
-            true => stall_cached(&past, &truth, &key, time, figures),
-            false => stall_everywhere(&past, &truth, &key, time, figures),
+            true => stall_cached(told, read, stalls, figures),
+            false => stall_everywhere(told, read, stalls, figures),
         }
     }
     figures.seen += history.seen;
 }
+
+/// Stalls readers of a short history in every way there is: of every key, from every moment on, for
+/// every number of stores, before every load.
+fn stall_in_every_way(history: &History, figures: &mut Figures) {
+    let (past, truth) = (Past::of(history), Truth::of(history));
+    for key in truth.keys.keys() {
+        for time in 0..past.end {
+            let (told, read) = ((&past, &truth), (&key[..], time));
+            stall_everywhere(told, read, 1..=past.end - time, figures);
+            stall_cached(told, read, 1..=past.end - time, figures);
+        }
+    }
+}
+
+/// Most stores of a history in which every stall is tried: what that takes grows with their cube.
+const SHORT: usize = 60;
 
 /// How many reads of a history are stalled everywhere.
 const STALLED: usize = 5;
@@ -414,4 +442,22 @@ fn what_a_reader_is_told_was_true_where_lines_overflow() {
 #[test]
 fn what_a_reader_is_told_was_true_while_tables_came_and_went() {
     assert!(travel_seeds(Scenario::Restless, 100, 60).seen.reseeds > 0);
+}
+
+#[test]
+fn what_a_reader_is_told_was_true_wherever_and_however_long_it_stalled() {
+    for scenario in [Scenario::Mixed, Scenario::Crowded, Scenario::Restless] {
+        let mut figures = Figures::default();
+        let mut count = 0;
+        for seed in seeds(12) {
+            let history = History::random(scenario, seed, 4);
+            if (1..=SHORT).contains(&history.len()) && !history.last().variables.is_empty() {
+                stall_in_every_way(&history, &mut figures);
+                count += 1;
+            }
+        }
+        println!("{scenario:?}, {count} histories: {figures:?}");
+        let Figures { gets, absent, .. } = figures;
+        assert!(count > 0 && gets > absent && absent > 0 && figures.unchanged > 0);
+    }
 }
