@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::layout::{GRANULE, Granule};
 use super::words::{Memory, Words};
-use super::{Process, Revision, Stamp};
+use super::{Bytes, Process, Revision, Stamp};
 
 /// Longest key, in bytes.
 pub(super) const KEY_MAX: usize = 255;
@@ -120,6 +120,13 @@ pub(super) fn value_word(key_len: usize) -> usize {
 #[inline]
 pub(super) fn key_word(block: Granule) -> usize {
     block.word() + HEAD
+}
+
+/// The key of a block that is known to be whole.
+#[inline]
+pub(super) fn key(words: &impl Words, block: Granule) -> Bytes {
+    let len = Head::read(words, block).key_len;
+    Bytes::filled(len, |key| words.copy(key_word(block), key))
 }
 
 /// The revision of a block.

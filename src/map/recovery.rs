@@ -9,14 +9,12 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::arena::Arena;
-use super::block::{self, Draft, Head, Id};
-use super::changes::Changes;
+use super::block::{self, Head, Id};
 use super::layout::{
     ATTEMPTS, EMPTY, EPOCH, FIRST_PAGE, Granule, MAGIC, Meta, PAGE, PROBE_LINES, PUBLISHED,
     REVISION, ROOT, STATE, State, TOMB, Table, VERSION, header,
 };
 use super::order::Order;
-use super::places::Places;
 use super::upkeep::Upkeep;
 use super::words::{Memory, Words};
 use super::writer::{Map, Move};
@@ -101,21 +99,9 @@ impl<M: Memory> Map<M> {
         let broken_record = !batch::replay(&memory, table);
         let revision = Revision(memory.load(REVISION));
         let pages = (memory.len() / PAGE) as u32;
-        let mut map = Map {
-            limits,
-            revision,
-            bytes: 0,
-            seed: memory.load(table.first_word()),
-            table,
-            occupied: 0,
-            arena: Arena::new(FIRST_PAGE, pages),
-            places: Places::new(),
-            order: Order::new(),
-            changes: Changes::default(),
-            draft: Draft::default(),
-            upkeep: Upkeep::new(secret),
-            memory,
-        };
+        let (arena, upkeep) = (Arena::new(FIRST_PAGE, pages), Upkeep::new(secret));
+        let mut map = Self::begin(memory, limits, table, arena, upkeep);
+        map.revision = revision;
         let pages = table.page..table.page + table.pages();
         let is_free = map.arena.adopt_pages(table.page, table.pages());
         // A damaged root may lead to a hole, which must not be written.
@@ -194,10 +180,8 @@ impl<M: Memory> Map<M> {
 
     /// Undoes that a block was taken over. Returns its slot.
     fn expel(&mut self, id: Id, block: Granule) -> Option<usize> {
-        let entry = self.entry(block);
-        let hash = table::hash(&entry.key(), self.seed);
-        self.bytes -= (entry.key().len() + entry.value_len()) as u64;
-        self.places.remove(id);
+        let hash = table::hash(&block::key(&self.memory, block), self.seed);
+        self.discount(id, block);
         self.give(block);
         table::locate(&self.memory, self.table, Meta { hash, block })
     }

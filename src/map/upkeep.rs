@@ -177,7 +177,7 @@ impl<M: Memory> Map<M> {
         let Rebuild { table, seed, .. } = *rebuild;
         let memory = &self.memory;
         let hash = match change.new.or(change.old) {
-            Some(block) if seed != self.seed => table::hash(&key(memory, block), seed),
+            Some(block) if seed != self.seed => table::hash(&block::key(memory, block), seed),
             _ => change.hash,
         };
         let slot = match change.old {
@@ -274,7 +274,7 @@ impl<M: Memory> Map<M> {
             }
             let Meta { mut hash, block } = Meta::from_word(word);
             if seed != self.seed {
-                hash = table::hash(&key(memory, block), seed);
+                hash = table::hash(&block::key(memory, block), seed);
             }
             let new = table::vacancy(memory, table, hash)?;
             rebuild.occupied += u64::from(memory.load(new) == EMPTY);
@@ -338,7 +338,7 @@ impl<M: Memory> Map<M> {
     fn relocate(&mut self, old: Granule) -> Option<()> {
         let granules = Head::read(&self.memory, old).granules();
         let new = self.arena.take(&self.memory, granules).ok()?;
-        let hash = table::hash(&key(&self.memory, old), self.seed);
+        let hash = table::hash(&block::key(&self.memory, old), self.seed);
         let slot = table::locate(&self.memory, self.table, Meta { hash, block: old })
             .expect("a block in use is in the table");
         let id = block::id(&self.memory, old);
@@ -356,12 +356,6 @@ impl<M: Memory> Map<M> {
         self.arena.give(old, granules);
         Some(())
     }
-}
-
-/// The key of a block.
-fn key(memory: &impl Memory, block: Granule) -> super::Bytes {
-    let len = Head::read(memory, block).key_len;
-    super::Bytes::filled(len, |key| memory.copy(block::key_word(block), key))
 }
 
 /// The size of a table for so many variables: about half full at most.

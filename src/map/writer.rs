@@ -102,8 +102,7 @@ impl<M: Memory> Map<M> {
         memory
             .reserve(table.page..end)
             .map_err(|_| Full::Memory(0))?;
-        let seed = upkeep.next_seed();
-        memory.store(table.first_word(), seed);
+        memory.store(table.first_word(), upkeep.next_seed());
         memory.store(header::VERSION, VERSION);
         memory.store(header::INSTANCE, origin.instance as u64);
         memory.store(header::INSTANCE + 1, (origin.instance >> 64) as u64);
@@ -113,13 +112,24 @@ impl<M: Memory> Map<M> {
         memory.publish(ROOT, table.to_root(0));
         // Without this word it is no map yet.
         memory.publish(header::MAGIC, MAGIC);
-        Ok(Map {
+        Ok(Self::begin(memory, limits, table, arena, upkeep))
+    }
+
+    /// What is known of a map at revision 0 of which nothing but the table was looked at.
+    pub(super) fn begin(
+        memory: M,
+        limits: Limits,
+        table: Table,
+        arena: Arena,
+        upkeep: Upkeep,
+    ) -> Self {
+        Map {
+            seed: memory.load(table.first_word()),
             memory,
             limits,
             revision: Revision::default(),
             bytes: 0,
             table,
-            seed,
             occupied: 0,
             arena,
             places: Places::new(),
@@ -127,7 +137,7 @@ impl<M: Memory> Map<M> {
             changes: Changes::default(),
             draft: Draft::default(),
             upkeep,
-        })
+        }
     }
 
     /// What tells this map from others.
@@ -488,12 +498,17 @@ impl<M: Memory> Map<M> {
 
     /// Takes a variable that is about to be deleted out of private memory.
     pub(super) fn forget(&mut self, block: Granule) {
-        let entry = self.entry(block);
-        let key = entry.key();
+        let key = block::key(&self.memory, block);
         let id = block::id(&self.memory, block);
-        self.bytes -= (key.len() + entry.value_len()) as u64;
         let (memory, places) = (&self.memory, &self.places);
         self.order.remove(id, &key, &Keys { memory, places });
+        self.discount(id, block);
+    }
+
+    /// A block is not a variable's any more.
+    pub(super) fn discount(&mut self, id: Id, block: Granule) {
+        let key_len = Head::read(&self.memory, block).key_len;
+        self.bytes -= (key_len + self.entry(block).value_len()) as u64;
         self.places.remove(id);
     }
 
@@ -572,9 +587,7 @@ impl<M: Words> Compare for Keys<'_, M> {
             .places
             .block(id)
             .expect("only what is there is in order");
-        let mut key = vec![0; Head::read(self.memory, block).key_len];
-        self.memory.copy(block::key_word(block), &mut key);
-        key.into()
+        (*block::key(self.memory, block)).into()
     }
 
     fn prefetch(&self, id: Id) {
@@ -588,9 +601,7 @@ impl<'m, M: Words> Entry<'m, M> {
     /// Its key.
     #[inline]
     pub(crate) fn key(&self) -> Bytes {
-        let head = Head::read(self.memory, self.block);
-        let fill = |key: &mut [u8]| self.memory.copy(block::key_word(self.block), key);
-        Bytes::filled(head.key_len, fill)
+        block::key(self.memory, self.block)
     }
 
     /// Its value.
