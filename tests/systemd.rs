@@ -70,6 +70,11 @@ fn a_service_that_crashes_is_back_for_the_next_call() {
 }
 
 #[test]
+fn what_cannot_be_taken_over_is_set_aside() {
+    play("damaged");
+}
+
+#[test]
 fn killed_at_random_moments_it_loses_nothing() {
     play_within(600, "kills");
 }
