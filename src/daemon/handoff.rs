@@ -123,6 +123,8 @@ fn take_over(file: OwnedFd, limits: Limits) -> io::Result<Option<Store>> {
             log::error!(
                 "beginning without variables: {why}; the memory file is kept as '{DAMAGED}'"
             );
+            // The manager refuses what it keeps already, under whatever name.
+            manager::forget(MAP);
             manager::forget(DAMAGED);
             manager::keep(spare.as_fd(), DAMAGED);
             Ok(None)
