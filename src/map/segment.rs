@@ -20,7 +20,7 @@ use rustix::fs::{
     fcntl_get_seals, fstat, ftruncate, memfd_create, open,
 };
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
-use rustix::process::Pid;
+use rustix::process::{Pid, geteuid};
 use rustix::thread::gettid;
 
 use super::layout::{LINE, OWNER, PAGE, SLOTS};
@@ -36,6 +36,10 @@ const PAIR: usize = 2 * WORD;
 const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
+
+/// Who may open it: we alone, and for reading only. Others who hold a descriptor for reading could
+/// open it for writing otherwise.
+const MODE: Mode = Mode::RUSR;
 
 /// Bytes in a page.
 const PAGE_BYTES: u64 = (PAGE * WORD) as u64;
@@ -268,18 +272,14 @@ impl Segment {
         let file = memfd_create("globstash", flags | MemfdFlags::NOEXEC_SEAL)
             .or_else(|_| memfd_create("globstash", flags))?;
         ftruncate(&file, bytes.next_multiple_of(PAGE_BYTES))?;
-        // Others who hold a descriptor for reading could open it for writing otherwise.
-        fchmod(&file, Mode::RUSR)?;
+        fchmod(&file, MODE)?;
         fcntl_add_seals(&file, SEALS)?;
         Self::open(file)
     }
 
     /// A memory file that another process of the service has made.
     pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
-        let is_sealed = fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SEALS));
-        if !is_sealed {
-            return Err(io::Error::other("it is no sealed memory file"));
-        }
+        check_protection(file.as_fd())?;
         let mapping = Mapping::new(file.as_fd(), ProtFlags::READ | ProtFlags::WRITE)?;
         let will = RefCell::default();
         Ok(Segment {
@@ -319,6 +319,24 @@ impl Segment {
         let len = u64::from(pages.end - pages.start) * PAGE_BYTES;
         Ok(fallocate(&self.file, flags, start, len)?)
     }
+}
+
+/// Fails with a sentence unless nobody else can change the file: not its length, not what stands in
+/// it, and not who may. Each of the three is worth nothing without the others.
+fn check_protection(file: BorrowedFd<'_>) -> io::Result<()> {
+    let is_sealed = fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS));
+    if !is_sealed {
+        return Err(io::Error::other("it is no sealed memory file"));
+    }
+    let status = fstat(file)?;
+    if status.st_uid != geteuid().as_raw() {
+        let problem = format!("it belongs to user {}", status.st_uid);
+        return Err(io::Error::other(problem));
+    }
+    if Mode::from_raw_mode(status.st_mode) != MODE {
+        return Err(io::Error::other("others may open it"));
+    }
+    Ok(())
 }
 
 impl AsFd for Segment {

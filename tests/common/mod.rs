@@ -4,6 +4,8 @@
 //! watchdog after which the test fails instead of hanging.
 #![allow(dead_code, reason = "no test file uses all of it")]
 
+pub mod manager;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
