@@ -67,6 +67,10 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// The same at the end of standard input. As long as a peer may take for a message.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a service that fails keeps its manager from starting the next: after a crash that is
+/// right at once, but what this one lacks, the next one will lack as well.
+const BREATH: Duration = Duration::from_secs(1);
+
 /// Runs the service with the arguments of the process.
 pub fn main() -> ExitCode {
     let options = Options::parse();
@@ -79,6 +83,9 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ::log::error!("{error}");
+            if !options.check && manager::is_there() {
+                std::thread::sleep(BREATH);
+            }
             ExitCode::FAILURE
         }
     }

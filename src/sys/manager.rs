@@ -14,6 +14,11 @@ use rustix::io::retry_on_intr;
 /// on, as it has never been seen to lose what it was sent.
 const BARRIER: Duration = Duration::from_secs(5);
 
+/// Whether there is a service manager.
+pub(crate) fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The service is up and does `what`.
 pub(crate) fn ready(what: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(what.to_owned())]);
@@ -64,7 +69,7 @@ pub(crate) fn forget(name: &str) {
 /// Waits until the service manager has heard all that it was told, as sd_notify_barrier(3) does. At
 /// once if there is none.
 pub(crate) fn wait_until_told() -> io::Result<()> {
-    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+    if !is_there() {
         return Ok(());
     }
     let (ours, theirs) = UnixStream::pair()?;
