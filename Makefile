@@ -1,7 +1,8 @@
 # make          build both programs, static, into dist/
 # make demo     build, and see it work
 # make test     run all tests (as root: some boot a real systemd in a container)
-# make soak     kill writers of the map for ten minutes; SECONDS=60 for one
+# make soak     kill writers of the map for ten minutes (SECONDS=60 for one), then the service under
+#               systemd (as root) ten thousand times (COUNT=500 for a minute)
 # make fuzz     look for inputs that nobody thought of, ten minutes each; SECONDS=60 for one
 # make bench    measure, next to floors and peers; make bench-map does so without the service
 # make install  PREFIX=/usr/local, DESTDIR for packages; make uninstall takes it away again
@@ -46,8 +47,11 @@ test: toolchain
 
 .PHONY: soak
 soak: SECONDS ?= 600
+soak: COUNT ?= 10000
 soak: toolchain
+	tests/prepare
 	GLOBSTASH_SOAK=$(SECONDS) $(CARGO) test --release --locked --test torn
+	GLOBSTASH_KILLS=$(COUNT) $(CARGO) test --release --locked --test systemd -- killed_at_random --nocapture
 
 .PHONY: fuzz
 fuzz: SECONDS ?= 600

@@ -27,11 +27,11 @@ const INSTALLED: [(&str, &str); 7] = [
 
 /// Plays a scenario of some seconds; fails with all that it printed.
 fn play(scenario: &str) {
-    play_within(120, scenario);
+    play_within(120, scenario, &[]);
 }
 
-/// The same of one that may take so many seconds.
-fn play_within(seconds: u32, scenario: &str) {
+/// The same of one that may take so many seconds, with arguments.
+fn play_within(seconds: u32, scenario: &str, arguments: &[&str]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(root.join("tests/systemd/box"));
     command.current_dir(root);
@@ -41,6 +41,7 @@ fn play_within(seconds: u32, scenario: &str) {
     let output = command
         .args(["--timeout", &seconds.to_string()])
         .arg(format!("{scenario}.sh"))
+        .args(arguments)
         .output()
         .expect("tests/systemd/box is part of the project");
     // Shown when the test fails, or with `cargo test -- --nocapture`.
@@ -76,7 +77,10 @@ fn what_cannot_be_taken_over_is_set_aside() {
 
 #[test]
 fn killed_at_random_moments_it_loses_nothing() {
-    play_within(600, "kills");
+    // `make soak` kills it more often.
+    let count = std::env::var("GLOBSTASH_KILLS").unwrap_or_else(|_| "500".to_owned());
+    let seconds = 120 + count.parse::<u32>().expect("a number of kills");
+    play_within(seconds, "kills", &[&count]);
 }
 
 #[test]

@@ -1,149 +1,151 @@
 #!/usr/bin/python3
-"""Changes variables while the service is killed again and again, and checks what it promises.
+"""kills.py COUNT: kills the service so often while others use it; prints what they saw as JSON.
 
-Each worker has variables of its own. What was acknowledged must be there after every crash; what was
-in flight is there wholly or not at all; revisions never go back; nobody is refused. Runs until
-SIGTERM, then prints what it saw as JSON; what must not be is a sentence in "broken".
+What must not be is a sentence in "broken".
 """
 
 import json
+import multiprocessing
+import os
 import random
 import signal
-import socket
 import sys
 import time
 
-ADDRESS = "/run/globstash"
-running = True
+from caller import Caller, Gone
+from workers import Watcher, Worker
+
+CGROUP = "/sys/fs/cgroup/system.slice/globstashd.service/cgroup.procs"
+LAST = "the/last"
+# Longest wait for the next process of the service; only a failure takes so long.
+PATIENCE = 20
 
 
-def stop(*_):
-    global running
-    running = False
+def running():
+    """The process of the service; None while there is none, or it is not the program yet."""
+    try:
+        with open(CGROUP) as processes:
+            for pid in processes.read().split():
+                with open(f"/proc/{pid}/comm") as name:
+                    if name.read() == "globstashd\n":
+                        return int(pid)
+    except OSError:
+        pass
+    return None
 
 
-class Gone(Exception):
-    """The connection was lost; whether the call was done is not known."""
+def next_process(dead):
+    deadline = time.monotonic() + PATIENCE
+    while (pid := running()) in (None, dead):
+        if time.monotonic() > deadline:
+            sys.exit(f"no service {PATIENCE} s after a kill")
+        time.sleep(0.001)
+    return pid
 
 
-class Worker:
-    def __init__(self, name):
-        self.random = random.Random(name)
-        self.keys = [f"{name}/{n}" for n in range(20)]
-        # What is known of each key: its possible values (None: not defined).
-        self.possible = {key: {None} for key in self.keys}
-        self.revision = 0
-        self.connection = None
-        self.seen = {"calls": 0, "lost": 0, "refused": 0, "longest": 0.0, "broken": []}
-
-    def call(self, method, **parameters):
-        """The parameters of the reply."""
-        if self.connection is None:
-            self.connection = socket.socket(socket.AF_UNIX)
-            self.connection.settimeout(20)
+def kill(count, crashes):
+    """Kills it so often: at first whatever it is doing, then when it has just answered."""
+    caller, chance, pid = Caller(), random.Random(count), None
+    for n in range(count):
+        pid = next_process(pid)
+        if n >= count // 2 or chance.random() < 0.5:
             try:
-                self.connection.connect(ADDRESS)
-            except OSError as error:
-                self.seen["refused"] += 1
-                self.broken(f"refused: {error}")
-                raise Gone from error
-        request = {"method": f"io.globstash.{method}", "parameters": parameters}
-        try:
-            self.connection.sendall(json.dumps(request).encode() + b"\0")
-            reply = b""
-            while not reply.endswith(b"\0"):
-                part = self.connection.recv(1 << 16)
-                if not part:
-                    raise ConnectionResetError
-                reply += part
-        except OSError as error:
-            self.connection.close()
-            self.connection = None
-            self.seen["lost"] += 1
-            raise Gone from error
-        reply = json.loads(reply[:-1])
-        if "error" in reply:
-            self.broken(f"{method} {parameters}: {reply}")
-        return reply["parameters"]
-
-    def broken(self, sentence):
-        if len(self.seen["broken"]) < 5:
-            self.seen["broken"].append(sentence)
-
-    def check_revision(self, revision, grows):
-        if revision < self.revision + grows:
-            self.broken(f"revision {revision} after {self.revision}")
-        self.revision = max(self.revision, revision)
-
-    def set(self, key):
-        value = "x" * self.random.choice([0, 8, 100, 5000]) + str(self.random.random())
-        self.change(value, "Set", key=key, value=value)
-
-    def delete(self, key):
-        self.change(None, "Delete", key=key)
-
-    def change(self, to, method, **parameters):
-        key = parameters["key"]
-        self.possible[key] = self.possible[key] | {to}
-        reply = self.call(method, **parameters)
-        self.possible[key] = {to}
-        self.check_revision(reply["revision"], 1 if method == "Set" else 0)
-
-    def delete_all(self, prefix):
-        """Several at once: after a crash all of them are gone, or none."""
-        before = {key: set(values) for key, values in self.possible.items()}
-        for key in self.keys:
-            self.possible[key] = self.possible[key] | {None}
-        try:
-            self.call("Delete", patterns=[prefix + "/"])
-        except Gone:
-            there = [key for key in self.keys if self.get(key) is not None]
-            certain = [key for key in self.keys if None not in before[key]]
-            if 0 < len(set(there) & set(certain)) < len(certain):
-                self.broken(f"half of {prefix} was deleted: {there} of {certain}")
-            return
-        self.possible = {key: {None} for key in self.keys}
-
-    def get(self, key):
-        while True:
-            try:
-                reply = self.call("Get", key=key)
-                break
+                caller.call("Set", key="kills", value=str(n))
             except Gone:
                 pass
-        value = reply.get("value") if reply["defined"] else None
-        if value not in self.possible[key]:
-            self.broken(f"{key} is {value!r:.40}, not one of {self.possible[key]!r:.200}")
-        self.possible[key] = {value}
-        return value
-
-    def step(self, name):
-        key = self.random.choice(self.keys)
-        kind = self.random.random()
-        if kind < 0.6:
-            self.set(key)
-        elif kind < 0.7:
-            self.delete(key)
-        elif kind < 0.72:
-            self.delete_all(name)
-        else:
-            self.get(key)
-
-    def run(self, name):
-        while running:
-            began = time.monotonic()
-            try:
-                self.step(name)
-            except Gone:
-                # Who comes back looks at what there is.
-                self.get(self.random.choice(self.keys))
-            self.seen["calls"] += 1
-            self.seen["longest"] = max(self.seen["longest"], time.monotonic() - began)
-        for key in self.keys:
-            self.get(key)
+        time.sleep(chance.random() * 0.03)
+        crashes.value += 1
+        os.kill(pid, signal.SIGKILL)
+    next_process(pid)
+    return caller
 
 
-signal.signal(signal.SIGTERM, stop)
-worker = Worker(sys.argv[1])
-worker.run(sys.argv[1])
-print(json.dumps(worker.seen))
+def start(player, is_over):
+    """Lets one play in a process of its own; what it returns comes out of the pipe."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    play = lambda: theirs.send(player.run(is_over.is_set))
+    process = multiprocessing.Process(target=play, daemon=True)
+    process.start()
+    theirs.close()
+    return ours
+
+
+def check_watcher(seen, acknowledged, there):
+    """What only those know who know everything."""
+    broken = seen["broken"]
+    prefixes = tuple(seen["patterns"])
+    is_watched = lambda key: prefixes == ("**",) or key.startswith(prefixes)
+    for revision, key, value in acknowledged:
+        if not is_watched(key):
+            continue
+        told = seen["told"].get((revision, key), "nothing")
+        is_strict = any(low < revision <= high for low, high in seen["strict"])
+        if told == "nothing" and is_strict:
+            broken.append(f"not reliable: {key} at {revision} was not told")
+        elif told not in ("nothing", value):
+            broken.append(f"{key} at {revision} was told as {told!r:.40}, not {value!r:.40}")
+    if seen["state"] != {key: value for key, value in there.items() if is_watched(key)}:
+        broken.append("what was told does not add up to what there is")
+
+
+def memory(pid):
+    """What the service takes for itself, and what its memory file takes, in bytes."""
+    with open(f"/proc/{pid}/status") as status:
+        own = next(int(line.split()[1]) << 10 for line in status if line.startswith("RssAnon"))
+    folder = f"/proc/{pid}/fd"
+    files = [f"{folder}/{n}" for n in os.listdir(folder)]
+    maps = [os.stat(file).st_blocks << 9 for file in files if "memfd:" in os.readlink(file)]
+    return own, sum(maps)
+
+
+def main():
+    is_over, crashes = multiprocessing.Event(), multiprocessing.Value("i", 0)
+    count = int(sys.argv[1])
+    # Of a service that serves and is back the next time.
+    is_measured = lambda before, after: before > count // 2 and after == before + 1
+    names = ("one", "two", "three")
+    workers = [start(Worker(name, crashes, is_measured), is_over) for name in names]
+    watchers = [start(Watcher([pattern], LAST), is_over) for pattern in ("**",)]
+    watchers += [start(Watcher(["one/", "the/"], LAST), is_over)]
+    watchers += [start(Watcher(["kills", "the/"], LAST), is_over)]
+    killer = kill(count, crashes)
+    is_over.set()
+    workers = [worker.recv() for worker in workers]
+    caller = Caller()
+    caller.call("Set", key=LAST, value="")
+    watchers = [watcher.recv() for watcher in watchers]
+    reply = caller.call("List")
+    there = {entry["key"]: entry["value"] for entry in reply["entries"]}
+    acknowledged = [change for worker in workers for change in worker["acknowledged"]]
+    for watcher in watchers:
+        check_watcher(watcher, acknowledged, there)
+    single = [(revision, key) for revision, key, _ in acknowledged]
+    everybody = [*workers, *watchers, killer.seen, caller.seen]
+    waits = sorted(wait for worker in workers for wait in worker["waits"])
+    own, map_ = memory(running())
+    strict = sum(high - low for watcher in watchers for low, high in watcher["strict"])
+    print(
+        json.dumps(
+            {
+                "calls": sum(worker["calls"] for worker in workers),
+                "changes": reply["revision"],
+                "acknowledged": len(acknowledged),
+                "lost": sum(one["lost"] for one in everybody),
+                "refused": sum(one["refused"] for one in everybody),
+                "waits": {
+                    name: round(1000 * waits[int(part * (len(waits) - 1))], 1)
+                    for name, part in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("longest", 1)]
+                },
+                "told": sum(len(watcher["told"]) for watcher in watchers),
+                "strict": strict,
+                "resets": sum(watcher["resets"] for watcher in watchers),
+                "own": own,
+                "map": map_,
+                "twice": len(single) - len(set(single)),
+                "broken": [sentence for one in everybody for sentence in one["broken"]][:10],
+            }
+        )
+    )
+
+
+main()
