@@ -71,6 +71,11 @@ fn a_service_that_crashes_is_back_for_the_next_call() {
 }
 
 #[test]
+fn each_event_leaves_what_was_promised() {
+    play("table");
+}
+
+#[test]
 fn what_cannot_be_taken_over_is_set_aside() {
     play("damaged");
 }
