@@ -4,10 +4,13 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::thread;
 
+use common::error;
 use common::manager::Manager;
+use globstash::Client;
 use rustix::fs::{
     FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fchmod, fchown,
     fcntl_add_seals, ftruncate, memfd_create,
@@ -59,6 +62,161 @@ fn after_an_end_in_good_order_nothing_is_left() {
     manager.start_again();
     assert_eq!(get(&manager, "a"), "");
 }
+
+// ---- counters and limits ----
+
+/// What the service says of its map.
+fn status(manager: &Manager) -> Vec<serde_json::Value> {
+    let mut status = manager.connect().ask("io.globstash.GetStatus", json!({}));
+    let fields = [
+        "instance",
+        "startedUSec",
+        "variables",
+        "bytes",
+        "revision",
+        "maximumVariables",
+        "maximumBytes",
+    ];
+    fields.map(|field| status[field].take()).into()
+}
+
+/// The answer to one more variable, with so many bytes.
+fn one_more(manager: &Manager, key: &str, bytes: usize) -> serde_json::Value {
+    let parameters = json!({"key": key, "value": "x".repeat(bytes)});
+    manager.connect().call("io.globstash.Set", parameters)
+}
+
+#[test]
+fn a_full_map_is_as_full_after_a_crash() {
+    for (arguments, limit, maximum) in [
+        (["--maximum-variables", "100"], "maximumVariables", 100),
+        (["--maximum-bytes", "10000"], "maximumBytes", 10_000),
+    ] {
+        let mut manager = Manager::start_with(&arguments);
+        let full = error(
+            "io.globstash.LimitExceeded",
+            json!({"limit": limit, "maximum": maximum}),
+        );
+        // Some come and go, some change: so that there is something to count wrongly.
+        for n in 0..100 {
+            for (key, bytes) in [
+                ("same".to_owned(), n),
+                (format!("key/{n:03}"), 50),
+                (format!("key/{n:03}"), 92),
+            ] {
+                one_more(&manager, &key, bytes);
+            }
+        }
+        let mut peer = manager.connect();
+        peer.ask("io.globstash.Delete", json!({"key": "key/003"}));
+        drop(peer);
+        let is_refused = |n: &i32| one_more(&manager, &format!("fill/{n}"), 93) == full;
+        let filled = (0..200).find(is_refused);
+        assert!(filled.is_some(), "there is a limit");
+        let before = status(&manager);
+        for _ in 0..3 {
+            manager.crash();
+            assert_eq!(status(&manager), before);
+            assert_eq!(one_more(&manager, "one more", 93), full);
+        }
+        manager.signal(Signal::HUP);
+        manager.heed_until("READY=1");
+        assert_eq!(status(&manager), before);
+        assert_eq!(one_more(&manager, "one more", 93), full);
+
+        // Room for one, and for no other.
+        let mut peer = manager.connect();
+        peer.ask("io.globstash.Delete", json!({"key": "key/050"}));
+        drop(peer);
+        manager.crash();
+        let reply = one_more(&manager, "key/051", 92);
+        assert!(reply.get("error").is_none(), "{reply}");
+        let reply = one_more(&manager, "key/999", 92);
+        assert!(reply.get("error").is_none(), "{reply}");
+        manager.crash();
+        assert_eq!(one_more(&manager, "one more", 93), full);
+    }
+}
+
+// ---- in the midst of something ----
+
+/// A message that is almost as long as messages can be, and sets a variable.
+fn long_message(key: &str) -> Vec<u8> {
+    let spaces = " ".repeat(15 << 20);
+    let call = json!({"method": "io.globstash.Set", "parameters": {"key": key, "value": "b"}});
+    let mut message = format!("{spaces}{call}").into_bytes();
+    message.push(0);
+    message
+}
+
+#[test]
+fn half_a_message_is_nothing_over_a_crash_and_over_a_reload() {
+    let mut manager = Manager::start();
+    let message = long_message("a");
+    let (half, rest) = message.split_at(message.len() - 10);
+    for signal in [Signal::KILL, Signal::HUP] {
+        let mut peer = manager.connect();
+        peer.send_bytes(half);
+        match signal {
+            Signal::KILL => manager.crash(),
+            _ => {
+                manager.signal(signal);
+                manager.heed_until("READY=1");
+            }
+        }
+        assert!(!peer.receives_all());
+        assert_eq!(get(&manager, "a"), "");
+        // Who sends it again is heard.
+        let mut peer = manager.connect();
+        peer.send_bytes(half);
+        peer.send_bytes(rest);
+        assert!(peer.receives_all());
+        assert_eq!(get(&manager, "a"), "b");
+        manager
+            .connect()
+            .ask("io.globstash.Delete", json!({"key": "a"}));
+    }
+}
+
+#[test]
+fn a_watch_that_was_cut_off_in_the_midst_of_an_event_goes_on() {
+    let mut manager = Manager::start();
+    let address = manager.socket();
+    let mut client = Client::at(address.to_str().expect("text")).expect("it serves");
+    for signal in [Signal::KILL, Signal::HUP] {
+        let mut watch = client.watch("k/").expect("it serves");
+        watch.catch_up().expect("there is little to tell");
+        // More than the socket takes, so that the last event that was sent is there in part.
+        for n in 0..20 {
+            let value = format!("{n:04}").repeat(50_000);
+            client
+                .set(&format!("k/{}", n % 3), value)
+                .expect("it serves");
+        }
+        match signal {
+            Signal::KILL => manager.crash(),
+            _ => {
+                manager.signal(signal);
+                manager.heed_until("READY=1");
+            }
+        }
+        client.set("k/last", "").expect("it serves");
+        let mut state = BTreeMap::new();
+        let mut last = globstash::Revision::UNDEFINED;
+        while !state.contains_key("k/last") {
+            let event = watch.next().expect("it has no end").expect("it goes on");
+            assert!(event.revision > last, "in order, and once");
+            last = event.revision;
+            state.insert(event.key, event.value.expect("nothing is deleted"));
+        }
+        for (n, key) in [(18, "k/0"), (19, "k/1"), (17, "k/2")] {
+            assert_eq!(state[key], format!("{n:04}").repeat(50_000).as_str());
+        }
+        client.delete_matching("k/").expect("it serves");
+    }
+}
+
+// ---- what others could do ----
 
 /// What a reader should not be able to do with the descriptor that it was given, and is.
 fn trespasses(view: BorrowedFd<'_>) -> Vec<&'static str> {

@@ -25,6 +25,7 @@ pub struct Manager {
     listener: UnixListener,
     notify: UnixDatagram,
     child: Child,
+    arguments: Vec<String>,
     /// What is kept for the service, with the names.
     pub kept: Vec<(String, OwnedFd)>,
 }
@@ -32,6 +33,11 @@ pub struct Manager {
 impl Manager {
     /// Starts a service and waits until it is ready.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with arguments.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("socket")).expect("a socket");
         let notify = UnixDatagram::bind(folder.path().join("notify")).expect("another one");
@@ -44,6 +50,7 @@ impl Manager {
             listener,
             notify,
             child,
+            arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
             kept: Vec::new(),
         };
         manager.start_again();
@@ -125,11 +132,12 @@ impl Manager {
             script += &format!(" {number}<&{copy} {copy}<&-", copy = copy.as_raw_fd());
             high.push(copy);
         }
-        script += "; LISTEN_PID=$$ exec \"$0\"";
+        script += "; LISTEN_PID=$$ exec \"$0\" \"$@\"";
         let names: Vec<&str> = passed.iter().map(|(name, _)| *name).collect();
         let log = std::fs::File::create(self.folder.path().join("log"));
         Command::new("bash")
             .args(["-c", &script, env!("CARGO_BIN_EXE_globstashd")])
+            .args(&self.arguments)
             .env("LISTEN_FDS", names.len().to_string())
             .env("LISTEN_FDNAMES", names.join(":"))
             .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
