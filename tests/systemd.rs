@@ -99,6 +99,11 @@ fn variables_end_by_themselves() {
 }
 
 #[test]
+fn what_comes_together_loses_nothing_either() {
+    play("together");
+}
+
+#[test]
 fn users_share_variables_unless_they_keep_them() {
     play("users");
 }
