@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::thread;
 
-use common::error;
 use common::manager::Manager;
+use common::{error, fails};
 use globstash::Client;
 use rustix::fs::{
     FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fchmod, fchown,
@@ -296,6 +296,14 @@ fn a_memory_file_without_all_its_protections_is_set_aside() {
         let mut manager = Manager::start();
         set(&manager, "a", "b");
         take_away(manager.kept("map"));
+        // Another program must not be put in now: it would begin without variables.
+        let (status, said) = fails(|command| {
+            command
+                .arg("--check")
+                .env("MAINPID", manager.pid().to_string());
+        });
+        assert_eq!(status.code(), Some(1));
+        assert!(said.contains(sentence), "{said}");
         manager.crash();
         assert_eq!(get(&manager, "a"), "", "{sentence}");
         assert!(manager.log().contains(sentence), "{}", manager.log());

@@ -277,9 +277,27 @@ impl Segment {
         Self::open(file)
     }
 
+    /// Fails with a sentence unless nobody else can change the file: not its length, not what stands in
+    /// it, and not who may. Each of the three is worth nothing without the others.
+    pub(crate) fn check_protection(file: BorrowedFd<'_>) -> io::Result<()> {
+        let is_sealed = fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS));
+        if !is_sealed {
+            return Err(io::Error::other("it is no sealed memory file"));
+        }
+        let status = fstat(file)?;
+        if status.st_uid != geteuid().as_raw() {
+            let problem = format!("it belongs to user {}", status.st_uid);
+            return Err(io::Error::other(problem));
+        }
+        if Mode::from_raw_mode(status.st_mode) != MODE {
+            return Err(io::Error::other("others may open it"));
+        }
+        Ok(())
+    }
+
     /// A memory file that another process of the service has made.
     pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
-        check_protection(file.as_fd())?;
+        Self::check_protection(file.as_fd())?;
         let mapping = Mapping::new(file.as_fd(), ProtFlags::READ | ProtFlags::WRITE)?;
         let will = RefCell::default();
         Ok(Segment {
@@ -319,24 +337,6 @@ impl Segment {
         let len = u64::from(pages.end - pages.start) * PAGE_BYTES;
         Ok(fallocate(&self.file, flags, start, len)?)
     }
-}
-
-/// Fails with a sentence unless nobody else can change the file: not its length, not what stands in
-/// it, and not who may. Each of the three is worth nothing without the others.
-fn check_protection(file: BorrowedFd<'_>) -> io::Result<()> {
-    let is_sealed = fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS));
-    if !is_sealed {
-        return Err(io::Error::other("it is no sealed memory file"));
-    }
-    let status = fstat(file)?;
-    if status.st_uid != geteuid().as_raw() {
-        let problem = format!("it belongs to user {}", status.st_uid);
-        return Err(io::Error::other(problem));
-    }
-    if Mode::from_raw_mode(status.st_mode) != MODE {
-        return Err(io::Error::other("others may open it"));
-    }
-    Ok(())
 }
 
 impl AsFd for Segment {

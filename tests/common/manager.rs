@@ -98,6 +98,11 @@ impl Manager {
         status
     }
 
+    /// The service's process ID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where the service listens.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")

@@ -14,6 +14,20 @@ check "which is the same instance" "$instance" "$(call GetStatus | jq --raw-outp
 check "and another program: it has answered only these calls" 1 \
     $(($(call GetStatus | jq .calls) < 6))
 
+# Two versions, which take turns from here on: the second is the first with another number.
+version=$(globstashd --version | cut --delimiter=' ' --fields=2)
+newer=${version%.*}.$((${version##*.} + 1))
+cp /usr/bin/globstashd /usr/bin/globstashd.0
+sed "s/${version//./\\.}/$newer/g" /usr/bin/globstashd.0 >/usr/bin/globstashd.1
+chmod 755 /usr/bin/globstashd.1
+# put_in N: puts in one of them, as a package manager does.
+put_in() { ln "/usr/bin/globstashd.$1" /usr/bin/globstashd.new && mv /usr/bin/globstashd.new /usr/bin/globstashd; }
+serving() { call GetStatus | jq --raw-output .version; }
+put_in 1
+check "a program that is put in does nothing yet" "$version" "$(serving)"
+check_true "until a reload" systemctl reload globstashd.service
+check "then the newer version serves, with all variables" "$newer bar" "$(serving) $(globstash get foo)"
+
 # A watch that goes on over reloads.
 globstash watch --changes 'seen/*' >/tmp/seen &
 watch=$!
@@ -27,6 +41,7 @@ for how in "" "" --keep --keep; do
 done
 for ((i = 0; i < 100; i++)); do
     globstash set "seen/$i" "$i"
+    put_in $((i % 2))
     systemctl reload globstashd.service
 done
 kill -TERM "${loads[@]}"

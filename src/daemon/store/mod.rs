@@ -202,6 +202,7 @@ impl Store {
 
     /// Whether a map could be taken over; looks, and changes nothing.
     pub(crate) fn check_map(file: &impl AsFd) -> io::Result<()> {
+        Segment::check_protection(file.as_fd())?;
         let view = View::open(file.as_fd())?;
         map::check(&view).map_err(|unfit| io::Error::new(io::ErrorKind::InvalidData, unfit))
     }
