@@ -14,6 +14,7 @@ mod list;
 mod outcome;
 mod output;
 mod set;
+mod start;
 mod status;
 mod units;
 mod wait;
@@ -25,6 +26,7 @@ use clap::Parser;
 
 use crate::client::address::{self, Address};
 use crate::client::{Client, Patterns};
+use crate::sys::place::Place;
 
 use args::{Arguments, Command, Service, Variables};
 use outcome::{Answer, Failure};
@@ -36,8 +38,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Answer, Failure> {
+    let (address, place) = choose(arguments.service)?;
     let context = Context {
-        address: choose(arguments.service)?,
+        address,
+        place,
         json: arguments.json,
     };
     match arguments.command {
@@ -56,27 +60,42 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
 /// What all commands are told.
 struct Context {
     address: Address,
+    /// Unless the address was given by hand: which of the places it is.
+    place: Option<Place>,
     json: bool,
 }
 
 impl Context {
+    /// Connects. Where no systemd runs that would start the service with the first call, we do.
     fn connect(&self) -> Result<Client, Failure> {
-        Ok(Client::at(&self.address)?)
+        match Client::at(&self.address) {
+            Err(error) => {
+                start::start(self.place, error)?;
+                Ok(Client::at(&self.address)?)
+            }
+            client => Ok(client?),
+        }
     }
 }
 
 /// Which service is meant. What was typed counts more than the environment; nothing here depends
 /// on which service is there.
-fn choose(service: Service) -> Result<Address, Failure> {
-    match (service.address, service.user, service.system) {
-        (Some(address), false, false) => Ok(address),
-        (None, true, false) => Ok(address::user()?),
-        (None, false, true) => Ok(address::machine()),
-        (None, false, false) => Ok(address::chosen()?),
-        _ => Err(Failure::Usage(
-            "--user, --system and --address exclude one another".to_owned(),
-        )),
-    }
+fn choose(service: Service) -> Result<(Address, Option<Place>), Failure> {
+    let place = match (service.address, service.user, service.system) {
+        (Some(address), false, false) => return Ok((address, None)),
+        (None, true, false) => Place::User,
+        (None, false, true) => Place::Machine,
+        (None, false, false) => match address::of_environment()? {
+            Some(address) => return Ok((address, None)),
+            None => Place::Machine,
+        },
+        _ => {
+            return Err(Failure::Usage(
+                "--user, --system and --address exclude one another".to_owned(),
+            ));
+        }
+    };
+    Ok((place.address()?, Some(place)))
 }
 
 /// The variables that are meant by patterns, or by keys; all without any.

@@ -44,6 +44,8 @@ pub(super) enum Failure {
     No(String),
     /// The service, or the way to it.
     Service(Error),
+    /// There is no service, as told first, and none could be started, as told second.
+    NotStarted(String, String),
     /// More on standard input than is ever sent.
     TooLarge { key: String },
     /// Standard input cannot be read.
@@ -98,7 +100,7 @@ impl Failure {
             Failure::Service(Error::ConditionFailed { .. }) => NO,
             Failure::Service(error) if error.is_refusal() => REFUSED,
             Failure::TooLarge { .. } | Failure::Refused(_) => REFUSED,
-            Failure::Service(_) => NO_SERVICE,
+            Failure::Service(_) | Failure::NotStarted(..) => NO_SERVICE,
             Failure::Input(_) | Failure::Output(_) => STREAM,
             Failure::Command { error, .. } => match error.kind() {
                 io::ErrorKind::NotFound => NOT_FOUND,
@@ -122,6 +124,12 @@ impl fmt::Display for Failure {
                     f.write_str("\n  or use your own, which is there: globstash --user")?;
                 }
                 Ok(())
+            }
+            Failure::NotStarted(found, why) => {
+                write!(f, "{found}, and it cannot be started")?;
+                let why = escape(why.as_bytes()).keeping("\\\n").to_string();
+                why.lines()
+                    .try_for_each(|line| write!(f, "\n  {}", line.trim()))
             }
             Failure::TooLarge { key } => write!(
                 f,

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use crate::client::Status;
 use crate::client::address::Address;
 use crate::client::escape::escape;
+use crate::sys::keeper::Keeper;
+use crate::sys::place::Place;
 
 use super::Context;
 use super::args;
@@ -13,12 +15,14 @@ use super::output::Output;
 use super::units::{size, span};
 
 pub(super) fn run(args::Status {}: args::Status, context: &Context) -> Result<Answer, Failure> {
-    let status = context.connect()?.status()?;
+    let mut client = context.connect()?;
+    let status = client.status()?;
     let mut output = Output::new();
     if context.json {
         output.json(&status)?;
     } else {
         output.line(shown(&status, &context.address, SystemTime::now()))?;
+        output.line(kept(client.keeper(), context))?;
     }
     output.finish()?;
     Ok(Answer::Yes)
@@ -41,6 +45,27 @@ fn shown(status: &Status, address: &Address, now: SystemTime) -> String {
         connections = count(status.connections, "connection", "s"),
         watches = count(status.watches, "watch", "es"),
     )
+}
+
+/// How it was started, and so how it is ended.
+fn kept(keeper: Keeper, context: &Context) -> String {
+    let place = || match context.place {
+        Some(Place::Machine) => String::new(),
+        Some(Place::User) => " --user".to_owned(),
+        None => format!(" --address {}", context.address),
+    };
+    match keeper {
+        Keeper::Manager => "started by systemd".to_owned(),
+        Keeper::Supervisor(process) => format!(
+            "started without systemd, supervised by process {process}; to end it: globstashd --stop{}",
+            place()
+        ),
+        Keeper::Itself(process) => format!("started by hand, as process {process}"),
+        Keeper::Gone => {
+            "started by a process that is gone: a crash would lose the variables".to_owned()
+        }
+        Keeper::Unknown => "started by a process that cannot be seen from here".to_owned(),
+    }
 }
 
 /// `1 watch`, or `3 watches`.

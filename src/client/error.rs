@@ -15,7 +15,9 @@ use std::time::Duration;
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 
-use super::address::{self, Address, InvalidAddress, NoUserAddress};
+use crate::sys::place::Place;
+
+use super::address::{Address, InvalidAddress, NoUserAddress};
 use super::entry::{Revision, natural};
 use super::escape::{Escaped, escape};
 use super::generated;
@@ -303,6 +305,12 @@ impl Error {
         )
     }
 
+    /// What happened, without what to do about it.
+    #[cfg(feature = "command")]
+    pub(crate) fn without_advice(&self) -> String {
+        fmt::from_fn(|f| self.sentence(f)).to_string()
+    }
+
     /// Whether the same call may succeed in a moment, because it is refused for lack of room. What
     /// is wrong with a call itself stays wrong.
     pub(super) fn may_pass(&self) -> bool {
@@ -441,17 +449,12 @@ impl Error {
         match self {
             Error::Unreachable { address, error } => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    match manager(address) {
-                        Some(manager) => {
-                            write!(f, "\n  start it with: {manager} start globstashd.socket")
-                        }
-                        None => write!(f, "\n  start it with: globstashd --address {address}"),
-                    }
+                    write!(f, "\n  start it with: {}", way_to_start(address))
                 }
                 _ => Ok(()),
             },
-            Error::Silent { address, .. } => match manager(address) {
-                Some(manager) => write!(f, "\n  see how it is: {manager} status globstashd"),
+            Error::Silent { address, .. } => match place_of(address).filter(has_manager) {
+                Some(place) => write!(f, "\n  see how it is: {} status globstashd", manager(place)),
                 None => Ok(()),
             },
             Error::Lost { .. } => f.write_str("\n  try again"),
@@ -506,14 +509,38 @@ fn sentence(words: &str) -> Escaped<'_> {
     escape(words).keeping("\\")
 }
 
-/// The systemd that looks after the service at an address.
-fn manager(address: &Address) -> Option<&'static str> {
-    if *address == address::machine() {
-        Some("systemctl")
-    } else if address::user().as_ref() == Ok(address) {
-        Some("systemctl --user")
-    } else {
-        None
+/// Which of the places where a service is without being told an address is, if any.
+fn place_of(address: &Address) -> Option<Place> {
+    [Place::Machine, Place::User]
+        .into_iter()
+        .find(|place| place.address().as_ref() == Ok(address))
+}
+
+fn has_manager(place: &Place) -> bool {
+    place.has_manager()
+}
+
+/// The systemd that looks after the service at a place.
+fn manager(place: Place) -> &'static str {
+    match place {
+        Place::Machine => "systemctl",
+        Place::User => "systemctl --user",
+    }
+}
+
+fn way_to_start(address: &Address) -> String {
+    match place_of(address) {
+        Some(place) => way_to_start_at(place, place.has_manager()).to_owned(),
+        None => format!("globstashd --address {address}"),
+    }
+}
+
+fn way_to_start_at(place: Place, has_manager: bool) -> &'static str {
+    match (place, has_manager) {
+        (Place::Machine, true) => "systemctl start globstashd.socket",
+        (Place::User, true) => "systemctl --user start globstashd.socket",
+        (Place::Machine, false) => "globstashd --supervise, as root",
+        (Place::User, false) => "globstashd --supervise --user",
     }
 }
 
@@ -522,6 +549,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::client::address;
 
     const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -532,10 +560,17 @@ mod tests {
     #[test]
     fn no_service_comes_with_the_way_to_start_it() {
         let error = Error::of_connecting(&address::machine(), Errno::CONNREFUSED, TIMEOUT);
+        let way = way_to_start_at(Place::Machine, Place::Machine.has_manager());
         assert_eq!(
             error.to_string(),
-            "no service at /run/globstash: connection refused\n  \
-             start it with: systemctl start globstashd.socket"
+            format!(
+                "no service at /run/globstash: connection refused\n  \
+                 start it with: {way}"
+            )
+        );
+        assert_eq!(
+            way_to_start_at(Place::Machine, true),
+            "systemctl start globstashd.socket"
         );
         let error = Error::of_connecting(&here(), Errno::NOENT, TIMEOUT);
         assert_eq!(

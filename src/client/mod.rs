@@ -30,6 +30,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::ser::Serialize;
 
+#[cfg(feature = "command")]
+use crate::sys::keeper::Keeper;
+
 use connection::Connection;
 use message::{Replies, request};
 use route::{Purpose, Route};
@@ -487,6 +490,13 @@ impl Client {
     ) -> Result<Watch, Error> {
         let (route, idle) = (self.route.clone(), self.idle.take());
         Watch::begin(route, idle, patterns.into(), start, fields)
+    }
+
+    /// Who looks after the service, as far as can be told from here.
+    #[cfg(feature = "command")]
+    pub(crate) fn keeper(&self) -> Keeper {
+        let keeper = self.idle.as_ref().map(Keeper::of);
+        keeper.and_then(Result::ok).unwrap_or(Keeper::Unknown)
     }
 
     /// Asks how the service is doing.

@@ -14,7 +14,7 @@ use super::server::Listener;
 use super::store::{Recovered, Store};
 use crate::map::Limits;
 use crate::sys::activation::{Kept, NAME};
-use crate::sys::{manager, succession};
+use crate::sys::{channel, manager, succession};
 
 /// What the manager calls the map.
 const MAP: &str = "map";
@@ -98,6 +98,7 @@ pub(crate) fn succeed(listeners: &[Listener], store: &Store) {
     // The successor takes it for the manager's: it shall not give it another one.
     let view = memory.reopen_for_reading();
     descriptors.extend(view.iter().map(|view| (view.as_fd(), VIEW)));
+    descriptors.extend(manager::channel().map(|channel| (channel, channel::NAME)));
     let error = succession::succeed(&descriptors, &manager::watchdog_environment());
     log::error!("going on, as no other program could take over: {error}");
     if let Err(error) = memory.own() {

@@ -1,16 +1,26 @@
 //! What the service says of itself: its start and end, refusals, violations. Never a value.
 //!
 //! Under systemd, lines go to the journal with fields (`GLOBSTASH_UID=`, `GLOBSTASH_PID=`, …) to be
-//! searched by; anywhere else to standard error, with the priorities of sd-daemon(3) in front unless
-//! it is a terminal.
+//! searched by. Those of a supervised service, and of its supervisor, go to syslog(3), if there is one;
+//! standard error gets their errors, which whoever starts them reads. Those of any other service go to
+//! standard error, with the priorities of sd-daemon(3) in front unless it is a terminal.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use libsystemd::logging::{Priority, connected_to_journal, journal_send};
 use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, Log, Metadata, Record};
+
+/// The environment variable that tells a service that it is supervised, and by which process.
+pub(crate) const SUPERVISED: &str = "GLOBSTASH_SUPERVISED";
+
+/// Where the system's log listens, where there is one.
+const SYSLOG: &str = "/dev/log";
+/// What it calls services that are not its own: LOG_DAEMON of syslog(3).
+const FACILITY: u8 = 3 << 3;
 
 /// How many lines that peers can provoke are written in [`PERIOD`].
 const BURST: u32 = 20;
@@ -20,16 +30,20 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// Where lines go.
 enum Logger {
     Journal,
+    Syslog,
     Stream { priorities: bool },
 }
 
 /// Begins to log, to where it suits.
-pub(crate) fn begin() {
-    let logger = match connected_to_journal() {
-        true => Logger::Journal,
-        false => Logger::Stream {
+pub(crate) fn begin(is_supervisor: bool) {
+    let logger = if is_supervisor || std::env::var_os(SUPERVISED).is_some() {
+        Logger::Syslog
+    } else if connected_to_journal() {
+        Logger::Journal
+    } else {
+        Logger::Stream {
             priorities: !std::io::stderr().is_terminal(),
-        },
+        }
     };
     log::set_max_level(log::LevelFilter::Info);
     log::set_boxed_logger(Box::new(logger)).expect("the service logs in one place only");
@@ -54,22 +68,43 @@ impl Log for Logger {
             Logger::Journal => {
                 let _ = journal_send(priority, &message, fields.for_journal());
             }
-            Logger::Stream { priorities } => {
-                let prefix = match priorities {
-                    true => format!("<{}>", u8::from(priority)),
-                    false => String::new(),
-                };
-                let mut text = String::new();
-                for (index, line) in message.lines().enumerate() {
-                    let name = if index == 0 { "globstashd: " } else { "" };
-                    let _ = writeln!(text, "{prefix}{name}{line}");
+            Logger::Syslog => {
+                to_syslog(priority, &message);
+                if record.level() == Level::Error {
+                    to_stream("", &message);
                 }
-                let _ = std::io::stderr().write_all(text.as_bytes());
             }
+            Logger::Stream { priorities: true } => {
+                to_stream(&format!("<{}>", u8::from(priority)), &message);
+            }
+            Logger::Stream { priorities: false } => to_stream("", &message),
         }
     }
 
     fn flush(&self) {}
+}
+
+/// Writes to standard error, all at once.
+fn to_stream(prefix: &str, message: &str) {
+    let mut text = String::new();
+    for (index, line) in message.lines().enumerate() {
+        let name = if index == 0 { "globstashd: " } else { "" };
+        let _ = writeln!(text, "{prefix}{name}{line}");
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Sends to the system's log, as syslog(3) does it; if there is none, or it is busy, to nobody.
+fn to_syslog(priority: Priority, message: &str) {
+    let Ok(socket) = UnixDatagram::unbound() else {
+        return;
+    };
+    let priority = FACILITY | u8::from(priority);
+    let process = std::process::id();
+    let message = message.replace('\n', " ");
+    let line = format!("<{priority}>globstashd[{process}]: {message}");
+    let _ = socket.set_nonblocking(true);
+    let _ = socket.send_to(line.as_bytes(), SYSLOG);
 }
 
 /// Control characters but the end of a line are escaped: what others chose must not drive a

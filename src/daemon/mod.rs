@@ -20,8 +20,10 @@ use self::stdio::Stdio;
 use crate::map::Limits;
 use crate::sys::activation::{Kept, Passed, Socket, passed};
 use crate::sys::address::Address;
+use crate::sys::detach::{begin_anew, silence};
 use crate::sys::listen::Bound;
 use crate::sys::manager;
+use crate::sys::place::{self, Place};
 use crate::sys::signals::Signals;
 
 mod accounts;
@@ -51,15 +53,11 @@ mod server;
 mod service;
 mod stdio;
 mod store;
+mod supervise;
 mod table;
 mod timer;
 mod watch;
 mod watches;
-
-/// Where every user's programs find the machine-wide service.
-const MACHINE_WIDE: &str = "/run/globstash";
-/// Everybody may connect there; who may do what is decided call by call.
-const MACHINE_WIDE_MODE: u32 = 0o666;
 
 /// How long who reads standard output may take for the last answers, when asked to end: with what
 /// the server takes for the same, less than a second.
@@ -74,13 +72,12 @@ const BREATH: Duration = Duration::from_secs(1);
 /// Runs the service with the arguments of the process.
 pub fn main() -> ExitCode {
     let options = Options::parse();
-    self::log::begin();
-    let result = match options.check {
-        true => check::check(),
-        false => run(&options),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    if options.supervise {
+        begin_anew();
+    }
+    self::log::begin(options.supervise || options.stop);
+    match act(&options) {
+        Ok(status) => status,
         Err(error) => {
             ::log::error!("{error}");
             if !options.check && manager::is_there() {
@@ -89,6 +86,22 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn act(options: &Options) -> io::Result<ExitCode> {
+    match options {
+        Options {
+            supervise: true, ..
+        } => return supervise::start(options),
+        Options { stop: true, .. } => supervise::stop::stop(options)?,
+        Options { check: true, .. } => check::check()?,
+        Options { user: true, .. } => {
+            let problem = "--user goes with --supervise or --stop";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        _ => run(options)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(options: &Options) -> io::Result<()> {
@@ -124,6 +137,7 @@ fn run(options: &Options) -> io::Result<()> {
         return Err(io::Error::other(
             "no socket was passed and no address given\n  \
              start it with: systemctl start globstashd.socket\n  \
+             or, where no systemd runs: globstashd --supervise\n  \
              or say where to listen: globstashd --address /path",
         ));
     }
@@ -162,6 +176,9 @@ fn serve(
         "Serving; at most {} variables and {} bytes",
         options.maximum_variables, options.maximum_bytes
     ));
+    if std::env::var_os(log::SUPERVISED).is_some() {
+        silence()?; // Whoever started us has heard all that there was to hear.
+    }
     let ending = loop {
         match server.run()? {
             // It returns only if there is no successor.
@@ -189,7 +206,8 @@ fn listen(address: &Address, listeners: &mut Vec<Listener>) -> io::Result<()> {
 }
 
 fn bind(address: &Address) -> io::Result<Listener> {
-    let mode = (address.path() == Some(MACHINE_WIDE.as_ref())).then_some(MACHINE_WIDE_MODE);
+    let is_machine_wide = *address == place::machine();
+    let mode = is_machine_wide.then_some(Place::Machine.mode());
     Bound::at(address, mode)
         .map(Listener::Bound)
         .map_err(|error| {

@@ -6,7 +6,8 @@ use crate::sys::address::{Address, InvalidAddress};
 
 /// The service that keeps global variables for every process on this machine.
 ///
-/// It is not to be started by hand: the socket of its systemd unit does it when somebody calls.
+/// It is not to be started by hand: the socket of its systemd unit does it when somebody calls, and
+/// where no systemd runs, the command does it.
 #[derive(Debug, Parser)]
 #[command(name = "globstashd", version, max_term_width = 100)]
 #[command(after_help = "\
@@ -21,6 +22,21 @@ pub(crate) struct Options {
     /// Listen here too: unix:/path, /path, or unix:@name
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub(crate) address: Option<Address>,
+
+    /// Where no systemd runs: start the service in the background, supervised, unless there is one
+    ///
+    /// It listens at --address, or machine-wide, or with --user at the user's own address. After a crash
+    /// it is started again and keeps its variables. Returns when it is ready.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) supervise: bool,
+
+    /// End a service that was started by --supervise, or by a command, and wait until it has ended
+    #[arg(long, conflicts_with_all = ["check", "supervise"])]
+    pub(crate) stop: bool,
+
+    /// With --supervise and --stop: your own service
+    #[arg(long, conflicts_with = "address")]
+    pub(crate) user: bool,
 
     /// Only find out whether this program could take the place of the service with the process ID
     /// $MAINPID; nothing is changed

@@ -13,7 +13,7 @@ use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use libsystemd::activation::{FileDescriptor, receive_descriptors, receive_descriptors_with_names};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
-use super::succession;
+use super::{channel, manager, succession};
 
 /// The name of sockets that speak varlink: `FileDescriptorName=` of our socket unit, and what
 /// sd-varlink's own clients call them.
@@ -53,7 +53,8 @@ pub(crate) enum Socket {
     Connection(OwnedFd),
 }
 
-/// The descriptors that were passed to this process. To be called once, before there are threads: it
+/// The descriptors that were passed to this process; the channel to a supervisor is kept for what it is
+/// told by [`manager`]. To be called once, before there are threads: it
 /// removes the variables from the environment, so that no child takes them for its own.
 pub(crate) fn passed() -> io::Result<Passed> {
     // What counts descriptors for us makes room for as many as it is told of.
@@ -87,7 +88,9 @@ pub(crate) fn passed() -> io::Result<Passed> {
     });
     let mut passed = Passed::default();
     for (descriptor, name) in descriptors.chain(succession::inherited()) {
-        if name != NAME && !UNNAMED.contains(&&*name) {
+        if name == channel::NAME {
+            manager::attach(descriptor);
+        } else if name != NAME && !UNNAMED.contains(&&*name) {
             passed.kept.push(Kept { name, descriptor });
         } else {
             passed.sockets.push(Socket::of(descriptor)?);

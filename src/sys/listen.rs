@@ -5,12 +5,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
+use rustix::process::geteuid;
 
 use super::address::Address;
+use super::lock::Lock;
 
 /// How many connections may wait to be accepted. The kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = i32::MAX;
@@ -18,8 +19,9 @@ const BACKLOG: i32 = i32::MAX;
 /// A socket that listens. Dropping it removes the file that it made.
 #[derive(Debug)]
 pub(crate) struct Bound {
+    // The file goes first: as long as somebody listens, nobody takes its place.
+    file: Option<OwnFile>,
     socket: OwnedFd,
-    _file: Option<OwnFile>,
 }
 
 /// A file by its path and identity: another one may have taken its place since.
@@ -37,12 +39,12 @@ impl Bound {
         let kind = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, kind, None)?;
         // Until we listen, two services that start at once could both take the other's for stale.
-        let _lock = address.path().map(lock_folder).transpose()?;
+        let _lock = address.path().map(Lock::of).transpose()?;
         if let Some(path) = address.path() {
             remove_stale(path, address)?;
         }
         bind(&socket, &address.to_socket_address()).map_err(|error| match error {
-            rustix::io::Errno::ADDRINUSE => in_use(),
+            Errno::ADDRINUSE => in_use(),
             error => error.into(),
         })?;
         let file = address.path().map(OwnFile::at).transpose()?;
@@ -50,43 +52,20 @@ impl Bound {
             fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         }
         listen(&socket, BACKLOG)?;
-        Ok(Bound {
-            socket,
-            _file: file,
-        })
+        Ok(Bound { file, socket })
     }
-}
 
-impl Bound {
+    /// Takes the address away: who calls from now on finds nobody. Those who have called can still
+    /// be answered.
+    pub(crate) fn withdraw(&mut self) {
+        self.file = None;
+    }
+
     /// The socket at `address` that this service made before another program took its place.
     pub(crate) fn inherited(socket: OwnedFd, address: &Address) -> io::Result<Self> {
         let file = address.path().map(OwnFile::at).transpose()?;
-        Ok(Bound {
-            socket,
-            _file: file,
-        })
+        Ok(Bound { file, socket })
     }
-}
-
-/// Locks the folder of `path`: no lock file is left behind.
-fn lock_folder(path: &Path) -> io::Result<OwnedFd> {
-    /// How often, and how long after one another, we try. Anybody who may read the folder may lock
-    /// it, and must not hold us up for ever.
-    const TRIES: u32 = 100;
-    const PAUSE: Duration = Duration::from_millis(10);
-
-    let folder = path
-        .parent()
-        .expect("the path of an address is absolute and not '/'");
-    let folder = open(folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    for _ in 0..TRIES {
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
-            result => return result.map(|()| folder).map_err(io::Error::from),
-        }
-    }
-    let problem = "another program has locked the folder";
-    Err(io::Error::new(io::ErrorKind::TimedOut, problem))
 }
 
 fn in_use() -> io::Error {
@@ -98,21 +77,42 @@ fn in_use() -> io::Error {
 
 /// Removes a socket on which nobody listens.
 fn remove_stale(path: &Path, address: &Address) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
+    let status = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(status) if !status.file_type().is_socket() => {
-            let problem = "there is a file that is no socket";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
-        }
-        Ok(_) => {}
+        status => status?,
+    };
+    if !status.file_type().is_socket() {
+        let problem = "there is a file that is no socket";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
     }
+    match is_served(address) {
+        Ok(true) => Err(in_use()),
+        _ if status.uid() != geteuid().as_raw() => {
+            let problem = format!("there is a socket of user {}; remove it", status.uid());
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
+        }
+        Ok(false) => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether somebody listens at an address.
+pub(crate) fn is_served(address: &Address) -> io::Result<bool> {
+    match call(address) {
+        Ok(connection) => Ok(connection.is_some()),
+        // Its backlog is full.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// A connection to whoever listens at an address, if somebody does.
+pub(crate) fn call(address: &Address) -> io::Result<Option<OwnedFd>> {
     let kind = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, kind, None)?;
-    match connect(&probe, &address.to_socket_address()) {
-        Err(rustix::io::Errno::CONNREFUSED) => fs::remove_file(path),
-        // Connected, or its backlog is full: somebody listens.
-        Ok(()) | Err(rustix::io::Errno::AGAIN) => Err(in_use()),
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, kind, None)?;
+    match connect(&socket, &address.to_socket_address()) {
+        Ok(()) => Ok(Some(socket)),
+        Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -183,12 +183,26 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_stays_locked_is_given_up() {
+    fn an_address_that_stays_locked_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let (address, path) = address_in(&folder);
-        let _lock = lock_folder(&path).unwrap();
+        let _lock = Lock::of(&path).unwrap();
         let refused = Bound::at(&address, None).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_socket_of_another_user_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, path) = address_in(&folder);
+        drop(UnixListener::bind(&path).unwrap());
+        std::os::unix::fs::chown(&path, Some(1000), None).expect("the tests run as root");
+        let refused = Bound::at(&address, None).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "there is a socket of user 1000; remove it"
+        );
+        assert!(path.exists());
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! What we tell the service manager, by the protocol of sd_notify(3). Without one, nothing.
+//!
+//! The manager is systemd, at the address in `$NOTIFY_SOCKET`, or a supervisor, on a channel that was
+//! passed to us.
 
+use std::fmt::Write as _;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,13 +14,29 @@ use libsystemd::daemon::{NotifyState, notify_with_fds, watchdog_enabled};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 
+use super::channel;
+
 /// How long the service manager may take to hear us. It may be busy starting a machine; later we go
 /// on, as it has never been seen to lose what it was sent.
 const BARRIER: Duration = Duration::from_secs(5);
 
-/// Whether there is a service manager.
+/// The channel to a supervisor.
+static CHANNEL: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Whether there is a service manager, or a supervisor.
 pub(crate) fn is_there() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
+    CHANNEL.get().is_some() || std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// From now on a supervisor is told, on this channel.
+pub(super) fn attach(channel: OwnedFd) {
+    // There is one; a second would be a mistake of whoever passed it, and is closed.
+    let _ = CHANNEL.set(channel);
+}
+
+/// The channel to a supervisor, if there is one, for a program that takes our place.
+pub(crate) fn channel() -> Option<BorrowedFd<'static>> {
+    CHANNEL.get().map(OwnedFd::as_fd)
 }
 
 /// The service is up and does `what`.
@@ -55,7 +75,7 @@ pub(crate) fn keep(descriptor: BorrowedFd<'_>, name: &str) {
         NotifyState::Fdname(name.to_owned()),
         NotifyState::FdpollDisable,
     ];
-    tell_with(&states, &[descriptor.as_raw_fd()]);
+    tell_with(&states, &[descriptor]);
 }
 
 /// The service manager is not to keep the descriptors of this name any longer.
@@ -74,7 +94,7 @@ pub(crate) fn wait_until_told() -> io::Result<()> {
     }
     let (ours, theirs) = UnixStream::pair()?;
     let barrier = NotifyState::Other("BARRIER=1".to_owned());
-    tell_with(&[barrier], &[theirs.as_raw_fd()]);
+    tell_with(&[barrier], &[theirs.as_fd()]);
     drop(theirs);
     let timeout = Timespec::try_from(BARRIER).expect("some seconds fit");
     let mut end = [PollFd::new(&ours, PollFlags::empty())];
@@ -101,8 +121,23 @@ fn tell(states: &[NotifyState]) {
     tell_with(states, &[]);
 }
 
-fn tell_with(states: &[NotifyState], descriptors: &[RawFd]) {
-    if let Err(error) = notify_with_fds(false, states, descriptors) {
+fn tell_with(states: &[NotifyState], descriptors: &[BorrowedFd<'_>]) {
+    let told = match CHANNEL.get() {
+        Some(channel) => channel::send(channel.as_fd(), &lines(states), descriptors),
+        None => {
+            let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+            let told = notify_with_fds(false, states, &numbers);
+            told.map(|_| ()).map_err(io::Error::other)
+        }
+    };
+    if let Err(error) = told {
         log::warn!("cannot tell the service manager: {error}");
     }
+}
+
+fn lines(states: &[NotifyState]) -> String {
+    states.iter().fold(String::new(), |mut lines, state| {
+        let _ = writeln!(lines, "{state}");
+        lines
+    })
 }

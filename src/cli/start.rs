@@ -1,0 +1,123 @@
+//! Starting the service where no systemd does it: in a container, on a build machine.
+//!
+//! `globstashd --supervise` does the work, and sees to it that there is one service however many
+//! commands ask for it. Here it is decided whether that is ours to do, and where the program is.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::geteuid;
+
+use crate::client::Error;
+use crate::sys::place::{Place, own_folder};
+
+use super::outcome::Failure;
+
+const PROGRAM: &str = "globstashd";
+/// Where it may be beside the folder of this program and those of `$PATH`, which may be unset.
+const FOLDERS: [&str; 4] = [
+    "/usr/local/bin",
+    "/usr/bin",
+    "/usr/local/libexec",
+    "/usr/libexec",
+];
+
+/// Where the units of a user's manager can be, beside folders of the user; systemd.unit(5).
+const UNITS: [&str; 6] = [
+    "/etc/systemd/user",
+    "/run/systemd/user",
+    "/usr/local/share/systemd/user",
+    "/usr/share/systemd/user",
+    "/usr/local/lib/systemd/user",
+    "/usr/lib/systemd/user",
+];
+const UNIT: &str = "globstashd.socket";
+
+/// What the service needs of the environment: where the user's own place is.
+const VARIABLE: &str = "XDG_RUNTIME_DIR";
+
+/// Starts the service at a place where nobody was found. What had been found instead is the answer if
+/// it is not ours to start one.
+pub(super) fn start(place: Option<Place>, found: Error) -> Result<(), Failure> {
+    match place {
+        Some(place) if is_nobody(&found) && may_own(place) => begin(place, found),
+        _ => Err(found.into()),
+    }
+}
+
+fn is_nobody(found: &Error) -> bool {
+    let Error::Unreachable { error, .. } = found else {
+        return false;
+    };
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Whether the place is ours to serve. Where systemd has our unit it is not.
+fn may_own(place: Place) -> bool {
+    match place {
+        Place::Machine => geteuid().is_root() && !place.has_manager(),
+        Place::User => !(place.has_manager() && units().any(|folder| folder.join(UNIT).exists())),
+    }
+}
+
+/// Where the units of the user's manager can be.
+fn units() -> impl Iterator<Item = PathBuf> {
+    let below = |variable: &str, default: &str| {
+        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(default));
+        let folder = env::var_os(variable).map(PathBuf::from).or_else(home)?;
+        Some(folder.join("systemd/user"))
+    };
+    let own = [
+        below("XDG_CONFIG_HOME", ".config"),
+        below("XDG_DATA_HOME", ".local/share"),
+        Some(own_folder().join("systemd/user")),
+    ];
+    own.into_iter().flatten().chain(UNITS.map(PathBuf::from))
+}
+
+fn begin(place: Place, found: Error) -> Result<(), Failure> {
+    let failed = |why: String| Failure::NotStarted(found.without_advice(), why);
+    let Some(program) = find() else {
+        return Err(failed(format!(
+            "{PROGRAM} is not installed beside this program, nor in $PATH"
+        )));
+    };
+    let mut command = Command::new(&program);
+    command.arg("--supervise");
+    if place == Place::User {
+        command.arg("--user");
+    }
+    // Nothing of ours is to outlive us with it.
+    command.env_clear().current_dir("/");
+    command.envs(env::var_os(VARIABLE).map(|value| (VARIABLE, value)));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let output = command
+        .output()
+        .map_err(|error| failed(format!("cannot run {}: {error}", program.display())))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(
+            String::from_utf8_lossy(&output.stderr)
+                .trim_end()
+                .to_owned(),
+        )),
+    }
+}
+
+/// The program of the service: the one that belongs to this one, or else the one that is installed.
+fn find() -> Option<PathBuf> {
+    let own = env::current_exe().ok();
+    let own = own.as_deref().and_then(Path::parent).map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = own.into_iter().chain(env::split_paths(&path));
+    folders
+        .chain(FOLDERS.map(PathBuf::from))
+        .map(|folder| folder.join(PROGRAM))
+        // The empty word in `$PATH` means wherever we happen to be.
+        .find(|program| program.is_absolute() && program.is_file())
+}

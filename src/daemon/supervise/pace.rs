@@ -1,0 +1,62 @@
+//! How soon after its end a service is started again.
+
+use std::time::Duration;
+
+/// Starts are at least this far apart, so that a call which kills the service, made
+/// again and again, does not take a whole processor. As in the systemd unit.
+const LEAST: Duration = Duration::from_millis(20);
+/// A service that fails before it is ready is tried so seldom in the end: its program may be about to
+/// be replaced. As long as callers wait.
+const MOST: Duration = Duration::from_secs(5);
+
+/// Remembers how often in a row it was in vain.
+#[derive(Debug)]
+pub(super) struct Pace {
+    pause: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { pause: LEAST }
+    }
+}
+
+impl Pace {
+    /// How long to wait after the end of a process that had run for so long. It is broken if it
+    /// ended by itself before it was ready.
+    pub(super) fn pause(&mut self, ran: Duration, is_broken: bool) -> Duration {
+        if !is_broken {
+            self.pause = LEAST;
+            return LEAST.saturating_sub(ran);
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(MOST);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_has_served_is_back_at_once() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.pause(Duration::from_secs(1), false), Duration::ZERO);
+        assert_eq!(pace.pause(LEAST / 4, false), LEAST / 4 * 3);
+    }
+
+    #[test]
+    fn one_that_does_not_get_ready_is_tried_ever_less_often() {
+        let mut pace = Pace::default();
+        let mut last = Duration::ZERO;
+        for _ in 0..20 {
+            let pause = pace.pause(MOST, true);
+            assert!(pause > last || pause == MOST);
+            last = pause;
+        }
+        assert_eq!(last, MOST);
+        pace.pause(MOST, false);
+        assert_eq!(pace.pause(MOST, true), LEAST);
+    }
+}

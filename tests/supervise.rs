@@ -1,0 +1,505 @@
+//! Where no systemd runs: the command starts the service, which a supervisor looks after.
+//!
+//! Each test has a user's place of its own, by `$XDG_RUNTIME_DIR`, so that all are as on a fresh
+//! machine. The machine-wide place is played in a container, by `tests/plain`.
+#![cfg(all(feature = "command", feature = "service"))]
+
+mod common;
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use globstash::{Client, Error, Value};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tempfile::TempDir;
+
+use common::{Peer, eventually};
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_globstash");
+const SERVICE: &str = env!("CARGO_BIN_EXE_globstashd");
+
+/// A machine on which nothing runs yet, as one user sees it. Dropping it ends what was started.
+struct Fresh {
+    folder: TempDir,
+}
+
+impl Fresh {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Fresh { folder }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("globstash")
+    }
+
+    /// One of the two programs, there.
+    fn program<I: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_remove("GLOBSTASH_ADDRESS")
+            .env("XDG_RUNTIME_DIR", self.folder.path())
+            .stdin(Stdio::null())
+            .args(arguments);
+        command
+    }
+
+    fn command<const N: usize>(&self, arguments: [&str; N]) -> Command {
+        let mut command = self.program(COMMAND, ["--user"]);
+        command.args(arguments);
+        command
+    }
+
+    /// What a command prints that has to succeed.
+    fn ask<const N: usize>(&self, arguments: [&str; N]) -> String {
+        let output = self.command(arguments).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// All processes of the service that were started here, the supervisors first.
+    fn processes(&self) -> Vec<u32> {
+        let own = self.folder.path().to_str().expect("text");
+        let of = |pid: &u32, name: &str| fs::read_to_string(format!("/proc/{pid}/{name}"));
+        let all: Vec<u32> = fs::read_dir("/proc")
+            .expect("there is one")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|pid| of(pid, "cmdline").is_ok_and(|line| line.contains("globstashd\0")))
+            .collect();
+        let is_supervisor = |pid: &u32| of(pid, "environ").is_ok_and(|text| text.contains(own));
+        let mut ours: Vec<u32> = all.iter().copied().filter(is_supervisor).collect();
+        let children: Vec<u32> = all
+            .iter()
+            .copied()
+            .filter(|pid| parent(*pid).is_some_and(|parent| ours.contains(&parent)))
+            .collect();
+        ours.extend(children);
+        ours
+    }
+
+    fn supervisor(&self) -> u32 {
+        self.processes()[0]
+    }
+
+    /// The process that serves now.
+    fn service(&self) -> u32 {
+        let mut service = None;
+        eventually("a service runs", || {
+            service = self.processes().get(1).copied();
+            service.is_some()
+        });
+        service.expect("it was waited for")
+    }
+
+    fn stop(&self) -> Output {
+        let mut stop = self.program(SERVICE, ["--stop", "--user"]);
+        stop.output().expect("it runs")
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        for process in self.processes() {
+            signal(process, Signal::KILL);
+        }
+    }
+}
+
+fn signal(process: u32, signal: Signal) {
+    let pid = Pid::from_raw(process.cast_signed()).expect("a process ID");
+    // It may have ended.
+    let _ = kill_process(pid, signal);
+}
+
+/// A field of a process in /proc/PID/stat, counted from that after its name.
+fn stat(process: u32, field: usize) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    Some(fields.split(' ').nth(field)?.to_owned())
+}
+
+fn parent(process: u32) -> Option<u32> {
+    stat(process, 1)?.parse().ok()
+}
+
+fn is_alive(process: u32) -> bool {
+    stat(process, 0).is_some_and(|state| state != "Z")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+// ---- the beginning ----
+
+#[test]
+fn the_first_command_starts_the_service_and_leaves_it_behind() {
+    let fresh = Fresh::new();
+    fresh.ask(["set", "player/volume", "0.5"]);
+    assert_eq!(fresh.ask(["get", "player/volume"]), "0.5\n");
+    assert_eq!(fresh.processes().len(), 2);
+    let mode = fs::metadata(fresh.socket()).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600, "it is the user's alone");
+    let files = fs::read_dir(fresh.folder.path()).unwrap().count();
+    assert_eq!(files, 1, "nothing else is left there");
+}
+
+#[test]
+fn every_command_starts_it_also_those_that_only_read() {
+    for arguments in [["get", "a"], ["list", "a"], ["status", "--json"]] {
+        let fresh = Fresh::new();
+        fresh.ask(arguments);
+        assert_eq!(fresh.processes().len(), 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_hundred_commands_at_once_start_one() {
+    let fresh = Fresh::new();
+    let commands: Vec<_> = (0..100)
+        .map(|_| {
+            let mut command = fresh.command(["incr", "count"]);
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+            command.spawn().expect("it runs")
+        })
+        .collect();
+    for command in commands {
+        let output = command.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(fresh.ask(["get", "count"]), "100\n");
+    eventually("those that found one there are gone", || {
+        fresh.processes().len() == 2
+    });
+}
+
+#[test]
+fn an_address_given_by_hand_starts_nothing() {
+    let fresh = Fresh::new();
+    let socket = fresh.socket();
+    let by_option = ["--address", socket.to_str().unwrap(), "get", "a"];
+    let mut by_option = fresh.program(COMMAND, by_option);
+    let mut by_environment = fresh.program(COMMAND, ["get", "a"]);
+    by_environment.env("GLOBSTASH_ADDRESS", &socket);
+    for command in [&mut by_option, &mut by_environment] {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert!(output.stdout.is_empty());
+        assert!(said(&output).contains("no service at"), "{output:?}");
+    }
+    assert!(!socket.exists());
+}
+
+#[test]
+fn nothing_of_the_caller_stays_with_it() {
+    let fresh = Fresh::new();
+    let place = tempfile::tempdir().unwrap();
+    let secret = fs::File::create(place.path().join("secret")).unwrap();
+    let mut command = fresh.command(["set", "a", "b"]);
+    command.current_dir(place.path()).env("TOKEN", "hunter2");
+    // A descriptor that whoever starts the command has left open.
+    let left_open = rustix::io::fcntl_dupfd_cloexec(&secret, 20).unwrap();
+    rustix::io::fcntl_setfd(&left_open, rustix::io::FdFlags::empty()).unwrap();
+    assert!(command.status().unwrap().success());
+    drop(left_open);
+    for process in fresh.processes() {
+        let of = |name: &str| format!("/proc/{process}/{name}");
+        let environment = fs::read(of("environ")).unwrap();
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(!environment.contains("hunter2"), "{environment}");
+        assert!(!environment.contains("PATH="), "{environment}");
+        assert_eq!(fs::read_link(of("cwd")).unwrap(), Path::new("/"));
+        assert_eq!(stat(process, 4).as_deref(), Some("0"), "it has no terminal");
+        let open: HashSet<PathBuf> = fs::read_dir(of("fd"))
+            .unwrap()
+            .map(|entry| fs::read_link(entry.unwrap().path()).unwrap())
+            .collect();
+        for file in open {
+            let file = file.to_string_lossy().into_owned();
+            let is_known = ["/dev/null", "/memfd:globstash", "anon_inode:", "socket:"]
+                .iter()
+                .any(|known| file.starts_with(known));
+            assert!(is_known, "{file} is open");
+        }
+    }
+    let session = |process| stat(process, 3).unwrap();
+    let supervisor = fresh.supervisor();
+    assert_eq!(session(supervisor), supervisor.to_string());
+}
+
+#[test]
+fn it_outlives_the_processes_that_it_was_started_from() {
+    let fresh = Fresh::new();
+    let script = format!("trap '' HUP; '{COMMAND}' --user set a b; kill -KILL 0");
+    let mut shell = fresh.program("sh", ["-c", &script]);
+    let status = shell.process_group(0).status().unwrap();
+    assert!(!status.success(), "the group was killed");
+    assert_eq!(fresh.ask(["get", "a"]), "b\n");
+}
+
+// ---- the middle ----
+
+#[test]
+fn killed_under_load_it_loses_nothing_that_was_acknowledged() {
+    const KILLS: usize = 100;
+    let fresh = Fresh::new();
+    fresh.ask(["set", "untouched", "before"]);
+    let is_over = AtomicBool::new(false);
+    let socket = fresh.socket();
+    let write = |name: usize| {
+        let key = format!("worker/{name}");
+        let (mut acknowledged, mut lost) = (0_u64, 0_u64);
+        let mut client = Client::at(socket.as_path()).expect("nobody is refused");
+        while !is_over.load(Relaxed) {
+            let value = acknowledged + 1;
+            match client.set(&key, value.to_string()) {
+                Ok(_) => acknowledged = value,
+                Err(Error::OutcomeUnknown(_) | Error::Lost { .. }) => lost += 1,
+                Err(error) => panic!("refused: {error}"),
+            }
+            let is = loop {
+                match client.get(&key) {
+                    Ok(is) => break is,
+                    // So soon after one another that it hit the second attempt as well.
+                    Err(Error::Lost { .. }) => {}
+                    Err(error) => panic!("refused: {error}"),
+                }
+            };
+            let number = |is: Value| is.as_str().expect("text").parse().expect("a number");
+            let is = is.map_or(0, number);
+            let may_be = [acknowledged, value];
+            assert!(may_be.contains(&is), "{key} is {is}, none of {may_be:?}");
+            acknowledged = is;
+        }
+        (acknowledged, lost)
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..3)
+            .map(|name| scope.spawn(move || write(name)))
+            .collect();
+        for kill in 0..KILLS {
+            // That this one is answered tells that it serves; what the others do meanwhile is chance.
+            fresh.ask(["set", "kills", &kill.to_string()]);
+            signal(fresh.service(), Signal::KILL);
+        }
+        is_over.store(true, Relaxed);
+        for worker in workers {
+            let (acknowledged, lost) = worker.join().expect("nothing was lost");
+            println!("{acknowledged} changes, the answers to {lost} were lost");
+            assert!(acknowledged > 0);
+        }
+    });
+    assert_eq!(fresh.ask(["get", "untouched"]), "before\n");
+}
+
+#[test]
+fn a_hangup_of_the_supervisor_puts_in_the_program_that_is_there_now() {
+    let fresh = Fresh::new();
+    fresh.ask(["set", "a", "b"]);
+    let service = fresh.service();
+    let mut peer = Peer::connect(&fresh.socket());
+    peer.ask("io.globstash.Get", json!({"key": "a"}));
+    signal(fresh.supervisor(), Signal::HUP);
+    peer.expect_closed();
+    assert_eq!(fresh.ask(["get", "a"]), "b\n");
+    assert_eq!(fresh.service(), service, "the process is the same");
+    // And the descriptors are still where they are after a crash.
+    signal(service, Signal::KILL);
+    assert_eq!(fresh.ask(["get", "a"]), "b\n");
+}
+
+#[test]
+fn without_its_supervisor_the_service_goes_on() {
+    let fresh = Fresh::new();
+    fresh.ask(["set", "a", "b"]);
+    let (supervisor, service) = (fresh.supervisor(), fresh.service());
+    signal(supervisor, Signal::KILL);
+    eventually("it is gone", || !is_alive(supervisor));
+    assert_eq!(fresh.ask(["get", "a"]), "b\n");
+    let status = fresh.ask(["status"]);
+    assert!(status.contains("a process that is gone"), "{status}");
+    let stop = fresh.stop();
+    assert_eq!(stop.status.code(), Some(1));
+    assert!(said(&stop).contains("is gone"), "{stop:?}");
+    // At its next end the variables are lost, and the next command starts another.
+    signal(service, Signal::KILL);
+    eventually("it is gone too", || !is_alive(service));
+    assert_eq!(fresh.ask(["get", "a"]), "");
+    assert_eq!(fresh.processes().len(), 2);
+}
+
+#[test]
+fn status_tells_how_it_was_started_and_how_it_is_ended() {
+    let fresh = Fresh::new();
+    let status = fresh.ask(["status"]);
+    let expected = format!(
+        "\nstarted without systemd, supervised by process {}; to end it: globstashd --stop --user\n",
+        fresh.supervisor()
+    );
+    assert!(status.ends_with(&expected), "{status}");
+}
+
+// ---- the end ----
+
+#[test]
+fn a_stop_ends_both_and_forgets() {
+    let fresh = Fresh::new();
+    fresh.ask(["set", "a", "b"]);
+    let processes = fresh.processes();
+    let stop = fresh.stop();
+    assert!(stop.status.success(), "{stop:?}");
+    assert!(!processes.iter().any(|process| is_alive(*process)));
+    assert!(!fresh.socket().exists());
+    assert!(fresh.stop().status.success(), "there is nothing to end");
+    assert_eq!(fresh.ask(["get", "a"]), "");
+}
+
+#[test]
+fn a_termination_of_either_ends_both() {
+    for which in 0..2 {
+        let fresh = Fresh::new();
+        fresh.ask(["set", "a", "b"]);
+        let processes = fresh.processes();
+        signal(processes[which], Signal::TERM);
+        eventually("both have ended", || {
+            !processes.iter().any(|process| is_alive(*process))
+        });
+        assert!(!fresh.socket().exists());
+    }
+}
+
+#[test]
+fn a_service_that_does_not_end_is_killed() {
+    let fresh = Fresh::new();
+    fresh.ask(["set", "a", "b"]);
+    signal(fresh.service(), Signal::STOP);
+    let stop = fresh
+        .program(SERVICE, ["--stop", "--user"])
+        .output()
+        .unwrap();
+    assert!(stop.status.success(), "{stop:?}");
+    assert!(fresh.processes().is_empty());
+}
+
+// ---- what can be in the way ----
+
+/// How a command fails that cannot start the service.
+fn fails(fresh: &Fresh, sentence: &str) {
+    let output = fresh.command(["get", "a"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(output.stdout.is_empty());
+    assert!(said(&output).contains(sentence), "{output:?}");
+    assert!(fresh.processes().is_empty());
+}
+
+#[test]
+fn a_socket_that_was_left_behind_is_replaced() {
+    let fresh = Fresh::new();
+    drop(UnixListener::bind(fresh.socket()).unwrap());
+    fresh.ask(["set", "a", "b"]);
+}
+
+#[test]
+fn a_socket_of_another_user_is_not() {
+    let fresh = Fresh::new();
+    drop(UnixListener::bind(fresh.socket()).unwrap());
+    chown(fresh.socket(), Some(1000), None).expect("the tests run as root");
+    fails(&fresh, "there is a socket of user 1000; remove it");
+    assert!(fresh.socket().exists());
+}
+
+#[test]
+fn what_is_no_socket_is_not_touched() {
+    let fresh = Fresh::new();
+    fs::write(fresh.socket(), "precious").unwrap();
+    let victim = fresh.folder.path().join("victim");
+    fails(&fresh, "there is a file that is no socket");
+    assert_eq!(fs::read_to_string(fresh.socket()).unwrap(), "precious");
+    fs::remove_file(fresh.socket()).unwrap();
+    symlink(&victim, fresh.socket()).unwrap();
+    fails(&fresh, "there is a file that is no socket");
+    assert!(!victim.exists());
+}
+
+#[test]
+fn a_folder_of_others_is_not_trusted() {
+    let fresh = Fresh::new();
+    let folder = fresh.folder.path();
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
+    fails(&fresh, "is not trusted");
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).unwrap();
+    chown(folder, Some(1000), None).expect("the tests run as root");
+    fails(&fresh, "is not trusted");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told() {
+    let fresh = Fresh::new();
+    let mut command = fresh.command(["get", "a"]);
+    command.env("XDG_RUNTIME_DIR", fresh.folder.path().join("none"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = said(&output);
+    assert!(said.contains("cannot listen at"), "{said}");
+    assert!(said.contains("No such file or directory"), "{said}");
+}
+
+/// Where the units are installed, systemd is to do it.
+#[test]
+fn where_a_user_manager_has_the_unit_it_is_left_to_it() {
+    let fresh = Fresh::new();
+    let folder = fresh.folder.path();
+    fs::create_dir(folder.join("systemd")).unwrap();
+    fs::write(folder.join("systemd/private"), "").unwrap();
+    fs::create_dir(folder.join("systemd/user")).unwrap();
+    fs::write(folder.join("systemd/user/globstashd.socket"), "").unwrap();
+    let output = fresh.command(["get", "a"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let advice = "start it with: systemctl --user start globstashd.socket";
+    assert!(said(&output).contains(advice), "{output:?}");
+    assert!(fresh.processes().is_empty());
+}
+
+#[test]
+fn without_the_program_of_the_service_that_is_what_is_told() {
+    let fresh = Fresh::new();
+    let alone = fresh.folder.path().join("alone");
+    fs::copy(COMMAND, &alone).unwrap();
+    let mut command = fresh.program(alone.to_str().unwrap(), ["--user", "get", "a"]);
+    let output = command.env("PATH", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(
+        said(&output).contains("globstashd is not installed"),
+        "{output:?}"
+    );
+}
+
+/// What keeps the service from serving is told by the command, and nothing is left behind.
+#[test]
+fn a_service_that_cannot_begin_says_why() {
+    let fresh = Fresh::new();
+    let script = format!("ulimit -v 100000; exec '{COMMAND}' --user get a");
+    let output = fresh.program("sh", ["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = said(&output);
+    assert!(said.contains("Cannot allocate memory"), "{said}");
+    assert!(
+        said.contains("before it was ready: exit status 1"),
+        "{said}"
+    );
+    eventually("nothing is left", || fresh.processes().is_empty());
+    assert!(!fresh.socket().exists());
+}
