@@ -6,6 +6,7 @@
 # make fuzz     look for inputs that nobody thought of, ten minutes each; SECONDS=60 for one
 # make bench    measure, next to floors and peers; make bench-map does so without the service
 # make install  PREFIX=/usr/local, DESTDIR for packages; make uninstall takes it away again
+# make install-user    for you alone, without root, into ~/.local; make uninstall-user
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -90,6 +91,20 @@ ifeq ($(DESTDIR),)
 	@echo "  systemd-sysusers && systemctl daemon-reload && systemctl enable --now globstashd.socket"
 endif
 
+# A user's programs and units have their places below ~/.local: file-hierarchy(7), systemd.unit(5).
+.PHONY: install-user
+install-user: LOCAL = $(HOME)/.local
+install-user:
+	@test -x dist/globstashd || { echo "nothing is built yet: run make first" >&2; exit 1; }
+	install -D -m 755 dist/globstash $(LOCAL)/bin/globstash
+	install -D -m 755 dist/globstashd $(LOCAL)/bin/globstashd
+	install -D -m 644 systemd/user/globstashd.socket $(LOCAL)/share/systemd/user/globstashd.socket
+	sed 's,/usr/bin/globstashd,$(LOCAL)/bin/globstashd,' systemd/user/globstashd.service > $(LOCAL)/share/systemd/user/globstashd.service
+	@echo
+	@echo "Where systemd runs, let it know, once:"
+	@echo "  systemctl --user daemon-reload && systemctl --user enable --now globstashd.socket"
+	@case ":$$PATH:" in *":$(LOCAL)/bin:"*) ;; *) echo "$(LOCAL)/bin is not in your PATH yet" ;; esac
+
 .PHONY: uninstall
 uninstall:
 	rm -f $(BIN)/globstash $(BIN)/globstashd
@@ -97,6 +112,12 @@ uninstall:
 	rm -f $(USER_UNITS)/globstashd.socket $(USER_UNITS)/globstashd.service
 	rm -f $(SYSUSERS)/globstash.conf $(INTERFACES)/io.globstash.varlink
 	rm -rf $(DOC)
+
+.PHONY: uninstall-user
+uninstall-user: LOCAL = $(HOME)/.local
+uninstall-user:
+	rm -f $(LOCAL)/bin/globstash $(LOCAL)/bin/globstashd
+	rm -f $(LOCAL)/share/systemd/user/globstashd.socket $(LOCAL)/share/systemd/user/globstashd.service
 
 .PHONY: clean
 clean:

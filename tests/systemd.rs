@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the container gets, and where an installation would put it.
-const INSTALLED: [(&str, &str); 7] = [
+const INSTALLED: [(&str, &str); 8] = [
     (env!("CARGO_BIN_EXE_globstash"), "/usr/bin/globstash"),
     (env!("CARGO_BIN_EXE_globstashd"), "/usr/bin/globstashd"),
     (
@@ -21,8 +21,9 @@ const INSTALLED: [(&str, &str); 7] = [
     ),
     ("systemd/user", "/usr/lib/systemd/user"),
     ("systemd/sysusers.d", "/usr/lib/sysusers.d"),
-    // Not installed: the scenarios compare with it.
+    // Not installed: the scenarios compare with them.
     ("io.globstash.varlink", "/test/io.globstash.varlink"),
+    ("README.md", "/test/README.md"),
 ];
 
 /// Plays a scenario of some seconds; fails with all that it printed.
@@ -32,9 +33,14 @@ fn play(scenario: &str) {
 
 /// The same of one that may take so many seconds, with arguments.
 fn play_within(seconds: u32, scenario: &str, arguments: &[&str]) {
+    play_in(&[], seconds, scenario, arguments);
+}
+
+/// The same in another kind of box.
+fn play_in(options: &[&str], seconds: u32, scenario: &str, arguments: &[&str]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(root.join("tests/systemd/box"));
-    command.current_dir(root);
+    command.current_dir(root).args(options);
     for (from, to) in INSTALLED {
         command.args(["--copy", &format!("{from}:{to}")]);
     }
@@ -116,4 +122,9 @@ fn the_units_are_valid_closed_and_discreet() {
 #[test]
 fn a_service_that_hangs_is_started_anew() {
     play("watchdog");
+}
+
+#[test]
+fn without_systemd_the_commands_start_the_service() {
+    play_in(&["--plain"], 300, "plain", &[]);
 }

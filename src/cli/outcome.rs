@@ -5,9 +5,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use rustix::process::geteuid;
+
 use crate::client::address::{self, NoUserAddress};
 use crate::client::escape::escape;
 use crate::client::{Error, VALUE_MAX};
+use crate::sys::place::Place;
 
 use super::units;
 
@@ -120,10 +123,8 @@ impl fmt::Display for Failure {
             }
             Failure::Service(error) => {
                 write!(f, "{error}")?;
-                if is_user_meant(error) {
-                    f.write_str("\n  or use your own, which is there: globstash --user")?;
-                }
-                Ok(())
+                let alternative = alternative(error).into_iter();
+                alternative.map(|what| write!(f, "\n  {what}")).collect()
             }
             Failure::NotStarted(found, why) => {
                 write!(f, "{found}, and it cannot be started")?;
@@ -148,13 +149,19 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Whether the machine's service was asked for and is not there, but the user's own is.
-fn is_user_meant(error: &Error) -> bool {
-    match error {
-        Error::Unreachable { address, .. } => {
-            *address == address::machine() && address::is_user_there()
-        }
-        _ => false,
+/// What to do instead, if the machine's service was asked for and is not there.
+fn alternative(error: &Error) -> Option<&'static str> {
+    let Error::Unreachable { address, .. } = error else {
+        return None;
+    };
+    if *address != address::machine() {
+        None
+    } else if address::is_user_there() {
+        Some("or use your own, which is there: globstash --user")
+    } else if !Place::Machine.has_manager() && !geteuid().is_root() {
+        Some("or use your own: globstash --user")
+    } else {
+        None
     }
 }
 

@@ -1,7 +1,16 @@
-"""Those who change and read variables while the service is killed, and those who watch them."""
+#!/usr/bin/python3
+"""Those who change and read variables while the service is killed, and those who watch them.
 
+workers.py NAME    changes and reads until SIGTERM comes, and prints what it saw as JSON
+"""
+
+import json
 import random
+import signal
+import sys
+import threading
 import time
+import types
 
 from caller import Caller, Gone
 
@@ -190,3 +199,17 @@ class Watcher(Caller):
             self.strict[-1][1] = now
         else:
             self.strict.append([before, now])
+
+
+def main():
+    is_over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: is_over.set())
+    worker = Worker(sys.argv[1], types.SimpleNamespace(value=0), lambda *_: True)
+    seen = worker.run(is_over.is_set)
+    seen["longest"] = max(seen.pop("waits"), default=0)
+    seen["acknowledged"] = len(seen["acknowledged"])
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()
