@@ -321,6 +321,103 @@ fn a_hangup_of_the_supervisor_puts_in_the_program_that_is_there_now() {
     assert_eq!(fresh.ask(["get", "a"]), "b\n");
 }
 
+/// The programs of a machine whose service is about to be replaced.
+fn installed(fresh: &Fresh) -> (PathBuf, PathBuf) {
+    let folder = fresh.folder.path().join("bin");
+    fs::create_dir(&folder).unwrap();
+    let (command, service) = (folder.join("globstash"), folder.join("globstashd"));
+    fs::copy(COMMAND, &command).unwrap();
+    fs::copy(SERVICE, &service).unwrap();
+    (command, service)
+}
+
+/// Puts another program into the place of one that may be running.
+fn replace(program: &Path, by: impl FnOnce(&Path)) {
+    let new = program.with_extension("new");
+    by(&new);
+    fs::rename(new, program).unwrap();
+}
+
+/// Makes a program that only writes down how it was called, and fails. Returns where.
+fn broken(fresh: &Fresh, program: &Path) -> PathBuf {
+    let log = fresh.folder.path().join("log");
+    fs::write(
+        program,
+        format!("#!/bin/sh\necho called $* >>{}\nexit 1\n", log.display()),
+    )
+    .unwrap();
+    fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+    log
+}
+
+fn times_called(log: &Path) -> usize {
+    fs::read_to_string(log).map_or(0, |log| log.matches("called").count())
+}
+
+#[test]
+fn a_program_that_could_not_take_over_is_not_put_in() {
+    let fresh = Fresh::new();
+    let (command, service) = installed(&fresh);
+    let set = ["--user", "set", "a", "b"];
+    let mut set = fresh.program(command.to_str().unwrap(), set);
+    assert!(set.status().unwrap().success());
+    let mut peer = Peer::connect(&fresh.socket());
+    let mut log = PathBuf::new();
+    replace(&service, |program| log = broken(&fresh, program));
+    let supervisor = fresh.supervisor();
+    signal(supervisor, Signal::HUP);
+    eventually("it is asked whether it could", || times_called(&log) > 0);
+    eventually("its answer was heard", || {
+        let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"));
+        children.is_ok_and(|children| children.split_whitespace().count() == 1)
+    });
+    // Whoever makes room for a successor closes its connections.
+    assert_eq!(
+        peer.ask("io.globstash.Get", json!({"key": "a"}))["value"],
+        "b"
+    );
+    assert!(fs::read_to_string(log).unwrap().contains("called --check"));
+}
+
+#[test]
+fn while_there_is_no_program_that_works_nothing_is_lost() {
+    let fresh = Fresh::new();
+    let (command, service) = installed(&fresh);
+    let run = |arguments: &[&str]| {
+        let arguments = ["--user"].iter().chain(arguments);
+        let mut command = fresh.program(command.to_str().unwrap(), arguments);
+        command.output().unwrap()
+    };
+    assert!(run(&["set", "a", "b"]).status.success());
+    let supervisor = fresh.supervisor();
+    let first = fresh.service();
+    let mut log = PathBuf::new();
+    replace(&service, |program| log = broken(&fresh, program));
+    signal(first, Signal::KILL);
+    eventually("it is tried again and again", || times_called(&log) >= 3);
+    replace(&service, |program| {
+        fs::copy(SERVICE, program).unwrap();
+    });
+    assert_eq!(run(&["get", "a"]).stdout, b"b\n");
+    assert_eq!(fresh.supervisor(), supervisor);
+}
+
+/// As with systemd's socket, a stop turns nobody away.
+#[test]
+fn who_has_called_while_the_service_ends_is_answered_by_the_next() {
+    let fresh = Fresh::new();
+    fresh.ask(["set", "a", "b"]);
+    let (supervisor, service) = (fresh.supervisor(), fresh.service());
+    signal(supervisor, Signal::STOP);
+    signal(service, Signal::TERM);
+    eventually("it has ended", || !is_alive(service));
+    let mut peer = Peer::connect(&fresh.socket());
+    peer.send(&common::call("io.globstash.Get", json!({"key": "a"})));
+    signal(supervisor, Signal::CONT);
+    assert_eq!(peer.receive()["parameters"]["defined"], false);
+    assert_eq!(fresh.supervisor(), supervisor);
+}
+
 #[test]
 fn without_its_supervisor_the_service_goes_on() {
     let fresh = Fresh::new();

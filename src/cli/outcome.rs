@@ -123,8 +123,8 @@ impl fmt::Display for Failure {
             }
             Failure::Service(error) => {
                 write!(f, "{error}")?;
-                let alternative = alternative(error).into_iter();
-                alternative.map(|what| write!(f, "\n  {what}")).collect()
+                let mut alternative = alternative(error).into_iter();
+                alternative.try_for_each(|what| write!(f, "\n  {what}"))
             }
             Failure::NotStarted(found, why) => {
                 write!(f, "{found}, and it cannot be started")?;

@@ -66,7 +66,22 @@ user stop globstashd.service 2>/dev/null
 check "her stop forgets hers" "" "$(as alice globstash --user get foo)"
 check "and nobody else's" "bar" "$(as alice globstash get foo)"
 
+user stop globstashd.socket
+run as alice globstash --user get foo
+check "where her manager has the unit, no command starts the service in its place" "3 " "$status $out"
+check_like "and she is told how it is started" "globstash: *systemctl --user start globstashd.socket*" "$err"
+user start globstashd.socket
+
+run globstash status
+check_like "status says who has started it" "*started by systemd" "$out"
+run globstashd --stop
+check "and nothing else stops it" 1 "$status"
+check_like "but says what does" "*systemctl stop globstashd.socket globstashd.service*" "$err"
+
 systemctl stop globstashd.socket
+run globstash get foo
+check "where systemd runs, no command of root's starts it either" "3 " "$status $out"
+check_like "and tells how" "globstash: *systemctl start globstashd.socket*" "$err"
 run as alice globstash get foo
 check "hers never stands in for the machine's" "3 " "$status $out"
 check_like "but she is told of it" "globstash: *$socket*globstash --user*" "$err"

@@ -3,6 +3,7 @@
 mod cold;
 mod command;
 mod fleet;
+mod fresh;
 mod idle;
 mod library;
 mod message;
@@ -22,7 +23,7 @@ pub struct Row {
 }
 
 /// All rows in the order in which they run.
-pub const ALL: [Row; 11] = [
+pub const ALL: [Row; 12] = [
     Row {
         name: "serial",
         about: "one client, one call after the other, 16 B",
@@ -72,6 +73,11 @@ pub const ALL: [Row; 11] = [
         name: "cold",
         about: "the first call at a socket whose service does not run yet",
         run: cold::run,
+    },
+    Row {
+        name: "fresh",
+        about: "the first command where no systemd runs, which starts the service",
+        run: fresh::run,
     },
     Row {
         name: "idle",
