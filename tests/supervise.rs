@@ -241,6 +241,24 @@ fn nothing_of_the_caller_stays_with_it() {
 }
 
 #[test]
+fn nor_does_that_of_who_starts_it_by_hand() {
+    let fresh = Fresh::new();
+    let mut start = fresh.program(SERVICE, ["--supervise", "--user"]);
+    start.env("TOKEN", "hunter2");
+    for _ in 0..2 {
+        let output = start.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(said(&output), "");
+    }
+    assert_eq!(fresh.processes().len(), 2, "the second found the first");
+    for process in fresh.processes() {
+        let environment = fs::read(format!("/proc/{process}/environ")).unwrap();
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(!environment.contains("hunter2"), "{environment}");
+    }
+}
+
+#[test]
 fn it_outlives_the_processes_that_it_was_started_from() {
     let fresh = Fresh::new();
     let script = format!("trap '' HUP; '{COMMAND}' --user set a b; kill -KILL 0");

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use rustix::process::geteuid;
 
 use crate::client::Error;
-use crate::sys::place::{Place, own_folder};
+use crate::sys::place::{Place, VARIABLE, own_folder};
 
 use super::outcome::Failure;
 
@@ -34,9 +34,6 @@ const UNITS: [&str; 6] = [
     "/usr/lib/systemd/user",
 ];
 const UNIT: &str = "globstashd.socket";
-
-/// What the service needs of the environment: where the user's own place is.
-const VARIABLE: &str = "XDG_RUNTIME_DIR";
 
 /// Starts the service at a place where nobody was found. What had been found instead is the answer if
 /// it is not ours to start one.

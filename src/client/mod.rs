@@ -111,7 +111,8 @@ pub struct Client {
 
 impl Client {
     /// Connects to the service that `$GLOBSTASH_ADDRESS` names, or else to the one for all of the
-    /// machine, at `/run/globstash`; as the command `globstash` does.
+    /// machine, at `/run/globstash`; as the command `globstash` does. But where no systemd runs it
+    /// starts no service: a program did not ask for that. `globstashd --supervise` does.
     ///
     /// ```
     /// # unsafe { std::env::set_var("GLOBSTASH_ADDRESS", globstash::daemon::example::start()) };

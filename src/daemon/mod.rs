@@ -3,7 +3,7 @@
 //! `main` gathers the sockets to serve and everything else that a process gets from outside, and
 //! hands it to the `server`, the event loop. That reads and writes each `connection`; what a
 //! call means is the `service`'s business, and what variables are, the `store`'s. What the event
-//! loop asks of a service is in the `contract`.
+//! loop asks of a service is in the `contract`. Where there is no systemd, `supervise` does its part.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -15,6 +15,9 @@ use rustix::process::{Uid, geteuid};
 
 use super::address::{Address, InvalidAddress};
 
+/// The environment variable that has the folder of the user's own service.
+pub(crate) const VARIABLE: &str = "XDG_RUNTIME_DIR";
+
 const MACHINE: &str = "/run/globstash";
 
 /// A place where a service is without being told.
@@ -76,7 +79,7 @@ fn is_booted() -> bool {
 
 fn runtime_directory() -> Option<OsString> {
     // As the XDG specification has it, a variable that is empty counts as not set.
-    env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty())
+    env::var_os(VARIABLE).filter(|path| !path.is_empty())
 }
 
 /// The folder in which the user's manager has its sockets.

@@ -13,8 +13,9 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -48,6 +49,7 @@ pub(super) fn start(options: &Options) -> io::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let program = own_path()?;
+    leave_environment(&program)?;
     match detach::background()? {
         Side::Front(news) => relay(news),
         Side::Back => {
@@ -72,8 +74,18 @@ fn whereabouts(options: &Options) -> io::Result<(Address, Option<u32>)> {
 /// In the background: does it all.
 fn keep(options: &Options, program: &Path, address: &Address, mode: Option<u32>) -> io::Result<()> {
     let cannot_listen = |error: io::Error| {
-        let problem = format!("cannot listen at {}: {error}", address.place().display());
-        io::Error::new(error.kind(), problem)
+        let is_for_root = error.kind() == io::ErrorKind::PermissionDenied
+            && *address == place::machine()
+            && !geteuid().is_root();
+        let advice = match is_for_root {
+            true => "\n  your own service: globstashd --supervise --user",
+            false => "",
+        };
+        let place = address.place().display();
+        io::Error::new(
+            error.kind(),
+            format!("cannot listen at {place}: {error}{advice}"),
+        )
     };
     if options.user {
         make_folder(address).map_err(cannot_listen)?;
@@ -91,6 +103,21 @@ fn keep(options: &Options, program: &Path, address: &Address, mode: Option<u32>)
     let service = Program::new(program.as_os_str(), limits.iter().map(String::as_str))?;
     let check = Program::new(program.as_os_str(), ["--check"])?;
     Supervisor::begin(bound, signals, service, check)?.run(announce)
+}
+
+/// Begins again without the caller's environment, if there is any of it: what is in it is not for
+/// everybody who can look at this process for as long as it lives.
+fn leave_environment(program: &Path) -> io::Result<()> {
+    let needed = |name: &OsString| name == place::VARIABLE;
+    if env::vars_os().all(|(name, _)| needed(&name)) {
+        return Ok(());
+    }
+    let mut again = Command::new(program);
+    again.args(env::args_os().skip(1)).env_clear();
+    again.envs(env::vars_os().filter(|(name, _)| needed(name)));
+    let error = again.exec();
+    let problem = format!("cannot execute {}: {error}", program.display());
+    Err(io::Error::new(error.kind(), problem))
 }
 
 /// Makes the folder of the user's own service if it is the one that nobody else makes.
