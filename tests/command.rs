@@ -536,3 +536,23 @@ fn json_is_one_object_a_line_that_every_parser_reads() {
         assert_eq!(entry["writer"]["uid"], uid);
     }
 }
+
+#[test]
+fn a_long_list_names_the_process_that_is_still_there() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.connect();
+    peer.ask("io.globstash.Set", json!({"key": "mine", "value": "1"}));
+    globstash(&daemon, &["set", "gone", "1"]).assert().code(0);
+    let list = globstash(&daemon, &["list", "-l"]).assert().code(0);
+    let list = String::from_utf8(list.get_output().stdout.clone()).unwrap();
+    let (gone, mine) = list.trim_end().split_once('\n').unwrap();
+    let name = fs::read_to_string("/proc/self/comm").unwrap();
+    let pid = std::process::id();
+    assert!(mine.starts_with("mine=1  revision=1 set "), "{mine}");
+    assert!(
+        mine.ends_with(&format!(" pid {pid} ({})", name.trim_end())),
+        "{mine}"
+    );
+    assert!(gone.starts_with("gone=1  revision=2 set "), "{gone}");
+    assert!(!gone.ends_with(')'), "{gone}");
+}

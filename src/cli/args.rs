@@ -244,6 +244,7 @@ List variables, sorted by key.
   globstash list                       all of them
   globstash list 'player/*'            '*' stops at '/', '**' does not
   globstash list player/               all below
+  globstash list -l player/            also who set them, and when
   globstash list --keys '{tv,radio}/?'
   globstash list --json | jq -r .key",
     after_help = ending!(
@@ -257,6 +258,9 @@ pub(super) struct List {
     /// Print the keys only
     #[arg(long)]
     pub(super) keys: bool,
+    /// Print also the revision, and who set it and when
+    #[arg(short)]
+    pub(super) long: bool,
     #[command(flatten)]
     pub(super) variables: Variables,
 }

@@ -13,6 +13,7 @@ mod incr;
 mod list;
 mod outcome;
 mod output;
+mod process;
 mod set;
 mod start;
 mod status;
@@ -96,6 +97,20 @@ fn choose(service: Service) -> Result<(Address, Option<Place>), Failure> {
         }
     };
     Ok((place.address()?, Some(place)))
+}
+
+/// The form that was asked for, and the option that did; none if no option did. Two exclude one
+/// another.
+fn one_of<Form: Copy>(
+    forms: &[(bool, &'static str, Form)],
+) -> Result<Option<(&'static str, Form)>, Failure> {
+    let mut wanted = forms.iter().filter(|(is_wanted, ..)| *is_wanted);
+    match (wanted.next(), wanted.next()) {
+        (Some((_, one, _)), Some((_, other, _))) => Err(Failure::Usage(format!(
+            "{one} and {other} exclude one another"
+        ))),
+        (form, _) => Ok(form.map(|(_, option, form)| (*option, *form))),
+    }
 }
 
 /// The variables that are meant by patterns, or by keys; all without any.

@@ -48,6 +48,20 @@ impl Output {
         }
     }
 
+    /// The same with more to know behind it, two spaces apart.
+    pub(super) fn annotated(
+        &mut self,
+        key: &str,
+        value: Option<&Value>,
+        note: impl Display,
+    ) -> Result<(), Failure> {
+        let key = escape(key);
+        match value {
+            Some(value) => self.line(format_args!("{key}={}  {note}", escape(value))),
+            None => self.line(format_args!("{key}  {note}")),
+        }
+    }
+
     /// One line with a value alone.
     pub(super) fn escaped(&mut self, value: &[u8]) -> Result<(), Failure> {
         self.line(escape(value))

@@ -6,7 +6,7 @@ use super::args::Watch;
 use super::hook::{Hook, Pending, answer};
 use super::outcome::{Answer, Failure};
 use super::output::Output;
-use super::{Context, patterns};
+use super::{Context, one_of, patterns};
 
 /// What is printed of a change.
 #[derive(Clone, Copy)]
@@ -35,16 +35,11 @@ fn form(args: &Watch, context: &Context) -> Result<Form, Failure> {
         (args.values, "--values", Form::Value),
         (args.variables.nul, "-0", Form::Record),
     ];
-    let mut wanted = forms.into_iter().filter(|(is_wanted, ..)| *is_wanted);
-    match (wanted.next(), wanted.next()) {
-        (Some((_, one, _)), Some((_, other, _))) => Err(Failure::Usage(format!(
-            "{one} and {other} exclude one another"
+    match one_of(&forms)? {
+        Some((option, _)) if !args.command.is_empty() => Err(Failure::Usage(format!(
+            "{option} is for printing, not for running a command"
         ))),
-        (Some((_, one, _)), None) if !args.command.is_empty() => Err(Failure::Usage(format!(
-            "{one} is for printing, not for running a command"
-        ))),
-        (Some((.., form)), None) => Ok(form),
-        (None, _) => Ok(Form::Variable),
+        form => Ok(form.map_or(Form::Variable, |(_, form)| form)),
     }
 }
 
