@@ -35,6 +35,10 @@ macro_rules! ending {
     };
 }
 
+mod transfer;
+
+pub(super) use transfer::{Env, Export};
+
 #[derive(Parser)]
 #[command(
     name = "globstash",
@@ -101,6 +105,8 @@ pub(super) enum Command {
     Wait(Wait),
     Incr(Incr),
     Exists(Exists),
+    Env(Env),
+    Export(Export),
     Status(Status),
 }
 

@@ -6,7 +6,9 @@
 
 mod args;
 mod delete;
+mod env;
 mod exists;
+mod export;
 mod get;
 mod hook;
 mod incr;
@@ -14,6 +16,7 @@ mod list;
 mod outcome;
 mod output;
 mod process;
+mod quote;
 mod set;
 mod start;
 mod status;
@@ -54,6 +57,8 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Command::Wait(args) => wait::run(args, &context),
         Command::Incr(args) => incr::run(args, &context),
         Command::Exists(args) => exists::run(args, &context),
+        Command::Env(args) => env::run(args, &context),
+        Command::Export(args) => export::run(args, &context),
         Command::Status(args) => status::run(args, &context),
     }
 }

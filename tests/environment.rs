@@ -1,0 +1,237 @@
+//! What `globstash env` prints is run by shells, and what it hands to commands steers them. Others
+//! choose keys and values, so here they are as hostile as they can be.
+#![cfg(all(feature = "command", feature = "service"))]
+
+mod common;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
+
+use rustix::thread::{Uid, set_thread_uid};
+use serde_json::json;
+
+use common::{Daemon, Peer};
+
+/// What tests/prepare sees to that there is; each reads what `env` prints with its own `eval`.
+const SHELLS: [&str; 5] = ["sh", "bash", "dash", "zsh", "fish"];
+/// Some user who is neither root nor us.
+const STRANGER: u32 = 4711;
+
+/// Values that a careless quoting would run. HERE is where they would leave a trace.
+fn hostile(here: &Path) -> Vec<Vec<u8>> {
+    let trace = format!("touch {}", here.join("executed").display());
+    let words = [
+        "$(TRACE)",
+        "`TRACE`",
+        "';TRACE;'",
+        "\";TRACE;\"",
+        "'\"';TRACE;'\"'",
+        "a\nTRACE\n",
+        "\n';TRACE\n'",
+        "\\';TRACE;\\'",
+        "\\';TRACE #",
+        "\\",
+        "'",
+        "''",
+        "'''';TRACE;'",
+        "x'; TRACE; export y='",
+        "${IFS}$(TRACE)",
+        "(TRACE)",
+        "$'\\x27;TRACE'",
+        "a\r\nTRACE",
+        "!TRACE",
+        "~",
+        "*",
+        "-n",
+        " ",
+        "\u{201c};TRACE;\u{201d}",
+    ];
+    let mut values: Vec<Vec<u8>> = words
+        .iter()
+        .map(|word| word.replace("TRACE", &trace).into_bytes())
+        .collect();
+    let bytes = (1..=255).collect();
+    let cut_short = [b"\xe2\x80';", trace.as_bytes(), b";'\xc3"].concat();
+    values.extend([bytes, cut_short]);
+    values
+}
+
+/// Runs a script in a shell that finds the command first.
+fn run(daemon: &Daemon, shell: &str, script: &str) -> Output {
+    let folder = Path::new(env!("CARGO_BIN_EXE_globstash")).parent().unwrap();
+    let mut path = folder.as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    let mut command = Command::new(shell);
+    if shell == "fish" {
+        command.arg("--no-config");
+    }
+    command
+        .args(["-c", script])
+        .env("PATH", path)
+        .env("GLOBSTASH_ADDRESS", daemon.socket())
+        .env("HOME", daemon.folder())
+        .current_dir(daemon.folder())
+        .output()
+        .unwrap_or_else(|error| panic!("{shell}: {error}: run tests/prepare"))
+}
+
+#[test]
+fn no_shell_runs_a_value_and_all_read_it_as_it_is() {
+    let daemon = Daemon::start();
+    let values = hostile(daemon.folder());
+    for (index, value) in values.iter().enumerate() {
+        let key = format!("app/v{index}");
+        let status = daemon
+            .command(["set", &key])
+            .arg(OsStr::from_bytes(value))
+            .status();
+        assert!(status.unwrap().success());
+    }
+    for shell in SHELLS {
+        let eval = match shell {
+            "fish" => "eval (globstash env app/ | string collect)",
+            _ => "eval \"$(globstash env app/)\"",
+        };
+        let output = run(&daemon, shell, &format!("{eval}; env -0"));
+        assert!(output.status.success(), "{shell}: {output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell}");
+        for (index, value) in values.iter().enumerate() {
+            let variable = [format!("APP_V{index}=").as_bytes(), value].concat();
+            let mut variables = output.stdout.split(|byte| *byte == 0);
+            assert!(
+                variables.any(|it| it == variable),
+                "{shell} does not have {:?}",
+                String::from_utf8_lossy(&variable)
+            );
+        }
+    }
+    let output = run(&daemon, "sh", "globstash env app/ -- env -0");
+    for (index, value) in values.iter().enumerate() {
+        let variable = [format!("APP_V{index}=").as_bytes(), value].concat();
+        assert!(
+            output
+                .stdout
+                .split(|byte| *byte == 0)
+                .any(|it| it == variable)
+        );
+    }
+    assert!(!daemon.folder().join("executed").exists());
+}
+
+#[test]
+fn no_key_makes_a_name_that_is_more_than_a_name() {
+    let daemon = Daemon::start();
+    for key in [
+        "app/x;touch executed;y",
+        "app/$(touch executed)",
+        "app/`touch executed`",
+        "app/a b",
+        "app/'",
+        "app/ü\u{2028}",
+        "app/--help",
+    ] {
+        assert!(
+            daemon
+                .command(["set", key, "v"])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    for shell in SHELLS {
+        let script = "globstash env app/";
+        let output = run(&daemon, shell, script);
+        let lines = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(lines.lines().count(), 7);
+        for line in lines.lines() {
+            let name = line.strip_prefix("export ").unwrap();
+            let name = name.strip_suffix("='v'").unwrap();
+            let is_fine = |char| matches!(char, 'A'..='Z' | '0'..='9' | '_');
+            assert!(
+                name.starts_with("APP_") && name.chars().all(is_fine),
+                "{name}"
+            );
+        }
+    }
+    assert!(!daemon.folder().join("executed").exists());
+}
+
+#[test]
+fn a_value_with_nul_is_refused_before_anything_is_printed() {
+    let daemon = Daemon::start();
+    assert!(
+        daemon
+            .command(["set", "app/a", "1"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let value = json!({ "key": "app/nul", "data": "YQBi" });
+    daemon.connect().ask("io.globstash.Set", value);
+    let output = daemon.command(["env", "app/"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(output.stdout, b"");
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "globstash: the value of app/nul has a NUL, which an environment cannot hold\n  \
+         leave it out with other patterns\n"
+    );
+    let command = ["env", "app/", "--", "touch", "executed"];
+    let output = daemon
+        .command(command)
+        .current_dir(daemon.folder())
+        .output();
+    assert_eq!(output.unwrap().status.code(), Some(125));
+    assert!(!daemon.folder().join("executed").exists());
+}
+
+#[test]
+fn what_others_set_last_is_left_out() {
+    // An abstract name, because others cannot get into the folder.
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().to_str().unwrap().to_owned();
+    let daemon = Daemon::start_with(|command| {
+        command.env("SYSTEMD_VARLINK_LISTEN", format!("unix:@{name}"));
+    });
+    let set = |key: &str, value: &str| {
+        let status = daemon.command(["set", key, value]).status();
+        assert!(status.unwrap().success());
+    };
+    set("app/host", "mine");
+    set("app/port", "1");
+    let stranger = thread::spawn(move || {
+        // Only this thread: the user of a connection is that of the thread that makes it.
+        set_thread_uid(Uid::from_raw(STRANGER)).expect("the tests run as root");
+        let mut peer = Peer::connect_abstract(&name);
+        for key in ["app/host", "app/ld", "app/PORT"] {
+            let value = json!({ "key": key, "value": "theirs" });
+            peer.ask("io.globstash.Set", value);
+        }
+    });
+    stranger.join().unwrap();
+    let env = |arguments: &[&str]| {
+        let output = daemon.command(["env"].iter().chain(arguments)).output();
+        let output = output.unwrap();
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    // Nor do they get in our way: app/PORT would have the same name.
+    let (printed, said) = env(&["app/"]);
+    assert_eq!(printed, "export APP_PORT='1'\n");
+    assert_eq!(
+        said,
+        "globstash: left out what others set last: app/PORT (uid 4711), and 2 more\n  \
+         to take it all the same: --any-writer\n"
+    );
+    let (printed, said) = env(&["--any-writer", "app/host"]);
+    assert_eq!((&*printed, &*said), ("export APP_HOST='theirs'\n", ""));
+    set("app/host", "mine again");
+    let (printed, said) = env(&["app/h*"]);
+    assert_eq!((&*printed, &*said), ("export APP_HOST='mine again'\n", ""));
+}
