@@ -24,6 +24,7 @@ UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 USER_UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/user
 SYSUSERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 BIN = $(DESTDIR)$(PREFIX)/bin
+MAN = $(DESTDIR)$(PREFIX)/share/man
 INTERFACES = $(DESTDIR)$(PREFIX)/share/varlink
 DOC = $(DESTDIR)$(PREFIX)/share/doc/globstash
 
@@ -81,6 +82,9 @@ install:
 	chmod 644 $(UNITS)/globstashd.service $(USER_UNITS)/globstashd.service
 	install -D -m 644 systemd/sysusers.d/globstash.conf $(SYSUSERS)/globstash.conf
 	install -D -m 644 io.globstash.varlink $(INTERFACES)/io.globstash.varlink
+	install -D -m 644 man/globstash.1 $(MAN)/man1/globstash.1
+	install -D -m 644 man/io.globstash.7 $(MAN)/man7/io.globstash.7
+	install -D -m 644 man/globstashd.8 $(MAN)/man8/globstashd.8
 	install -D -m 644 README.md $(DOC)/README.md
 	install -D -m 644 CHANGELOG.md $(DOC)/CHANGELOG.md
 	install -D -m 644 LICENSE-MIT $(DOC)/LICENSE-MIT
@@ -111,6 +115,7 @@ uninstall:
 	rm -f $(UNITS)/globstashd.socket $(UNITS)/globstashd.service
 	rm -f $(USER_UNITS)/globstashd.socket $(USER_UNITS)/globstashd.service
 	rm -f $(SYSUSERS)/globstash.conf $(INTERFACES)/io.globstash.varlink
+	rm -f $(MAN)/man1/globstash.1 $(MAN)/man7/io.globstash.7 $(MAN)/man8/globstashd.8
 	rm -rf $(DOC)
 
 .PHONY: uninstall-user

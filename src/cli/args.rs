@@ -59,6 +59,8 @@ Global variables for every process on this machine.
         "";
         "0  done; also to read or delete what is not defined"
         "1  the answer is no: not defined, or not as it had to be"
+        "124  it was not in time: wait"
+        "n  of a command that was run; 125, 126 or 127 if it did not come to that"
     ),
     arg_required_else_help = true,
     subcommand_required = true
@@ -120,7 +122,7 @@ Define a variable or replace its value.
 
   globstash set player/volume 0.5
   globstash set temperature -5         after the key everything is a value
-  globstash set motd < /etc/motd       without a value: from standard input
+  globstash set motd < motd.txt        without a value: from standard input
   globstash set --raw logo < logo.png  byte for byte
   globstash set motd ''                deletes it
   globstash set --empty motd           defines it as the empty string
@@ -394,7 +396,7 @@ pub(super) struct Incr {
     before_help = "\
 Tell by the exit status whether a variable is defined.
 
-  if globstash exists db/ready; then …",
+  globstash exists db/ready && echo ready",
     after_help = ending!(;
         "0  it is defined"
         "1  it is not"

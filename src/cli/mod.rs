@@ -26,7 +26,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::client::address::{self, Address};
 use crate::client::{Client, Patterns};
@@ -39,6 +39,12 @@ use outcome::{Answer, Failure};
 pub fn main() -> ExitCode {
     let arguments = Arguments::try_parse().map_err(Failure::Clap);
     outcome::exit(arguments.and_then(run))
+}
+
+/// What can be typed; for the manual.
+#[doc(hidden)]
+pub fn definition() -> clap::Command {
+    Arguments::command()
 }
 
 fn run(arguments: Arguments) -> Result<Answer, Failure> {

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use rustix::net::getsockname;
 
 use self::options::Options;
@@ -68,6 +68,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a service that fails keeps its manager from starting the next: after a crash that is
 /// right at once, but what this one lacks, the next one will lack as well.
 const BREATH: Duration = Duration::from_secs(1);
+
+/// What can be typed; for the manual.
+#[doc(hidden)]
+pub fn definition() -> clap::Command {
+    Options::command()
+}
 
 /// Runs the service with the arguments of the process.
 pub fn main() -> ExitCode {
