@@ -67,6 +67,11 @@ fn the_service_describes_itself_to_varlinkctl() {
 }
 
 #[test]
+fn the_examples_for_systemd_and_varlinkctl_do_what_they_say() {
+    play("examples");
+}
+
+#[test]
 fn a_stop_forgets_and_a_restart_turns_nobody_away() {
     play("life");
 }

@@ -13,11 +13,6 @@ impl Roff {
         self
     }
 
-    /// A heading of a section.
-    pub fn section(&mut self, title: &str) -> &mut Self {
-        self.request(&format!("SH \"{}\"", escape(title)))
-    }
-
     /// A heading within a section.
     pub fn subsection(&mut self, title: &str) -> &mut Self {
         self.request(&format!("SS \"{}\"", escape(title)))
