@@ -24,6 +24,9 @@ UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 USER_UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/user
 SYSUSERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 BIN = $(DESTDIR)$(PREFIX)/bin
+BASH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 MAN = $(DESTDIR)$(PREFIX)/share/man
 INTERFACES = $(DESTDIR)$(PREFIX)/share/varlink
 DOC = $(DESTDIR)$(PREFIX)/share/doc/globstash
@@ -85,6 +88,9 @@ install:
 	install -D -m 644 man/globstash.1 $(MAN)/man1/globstash.1
 	install -D -m 644 man/io.globstash.7 $(MAN)/man7/io.globstash.7
 	install -D -m 644 man/globstashd.8 $(MAN)/man8/globstashd.8
+	install -D -m 644 completions/globstash.bash $(BASH_COMPLETIONS)/globstash
+	install -D -m 644 completions/_globstash $(ZSH_COMPLETIONS)/_globstash
+	install -D -m 644 completions/globstash.fish $(FISH_COMPLETIONS)/globstash.fish
 	install -D -m 644 README.md $(DOC)/README.md
 	install -D -m 644 CHANGELOG.md $(DOC)/CHANGELOG.md
 	install -D -m 644 LICENSE-MIT $(DOC)/LICENSE-MIT
@@ -116,6 +122,8 @@ uninstall:
 	rm -f $(USER_UNITS)/globstashd.socket $(USER_UNITS)/globstashd.service
 	rm -f $(SYSUSERS)/globstash.conf $(INTERFACES)/io.globstash.varlink
 	rm -f $(MAN)/man1/globstash.1 $(MAN)/man7/io.globstash.7 $(MAN)/man8/globstashd.8
+	rm -f $(BASH_COMPLETIONS)/globstash $(ZSH_COMPLETIONS)/_globstash
+	rm -f $(FISH_COMPLETIONS)/globstash.fish
 	rm -rf $(DOC)
 
 .PHONY: uninstall-user

@@ -72,6 +72,11 @@ fn the_examples_for_systemd_and_varlinkctl_do_what_they_say() {
 }
 
 #[test]
+fn completion_never_starts_the_service() {
+    play("completion");
+}
+
+#[test]
 fn a_stop_forgets_and_a_restart_turns_nobody_away() {
     play("life");
 }

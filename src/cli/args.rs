@@ -35,8 +35,10 @@ macro_rules! ending {
     };
 }
 
+mod shell;
 mod transfer;
 
+pub(super) use shell::{Complete, Completions, Shell};
 pub(super) use transfer::{Env, Export};
 
 #[derive(Parser)]
@@ -110,6 +112,9 @@ pub(super) enum Command {
     Env(Env),
     Export(Export),
     Status(Status),
+    Completions(Completions),
+    #[command(hide = true)]
+    Complete(Complete),
 }
 
 /// Define a variable or replace its value

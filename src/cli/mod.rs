@@ -5,6 +5,7 @@
 //! is the client's.
 
 mod args;
+mod complete;
 mod delete;
 mod env;
 mod exists;
@@ -48,13 +49,19 @@ pub fn definition() -> clap::Command {
 }
 
 fn run(arguments: Arguments) -> Result<Answer, Failure> {
+    // Neither asks a service for anything that could fail.
+    let command = match arguments.command {
+        Command::Completions(args) => return complete::script(args),
+        Command::Complete(args) => return complete::run(args),
+        command => command,
+    };
     let (address, place) = choose(arguments.service)?;
     let context = Context {
         address,
         place,
         json: arguments.json,
     };
-    match arguments.command {
+    match command {
         Command::Set(args) => set::run(args, &context),
         Command::Get(args) => get::run(args, &context),
         Command::Delete(args) => delete::run(args, &context),
@@ -66,6 +73,7 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Command::Env(args) => env::run(args, &context),
         Command::Export(args) => export::run(args, &context),
         Command::Status(args) => status::run(args, &context),
+        Command::Completions(_) | Command::Complete(_) => unreachable!("they are done above"),
     }
 }
 

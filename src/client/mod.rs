@@ -43,6 +43,8 @@ pub use entry::{Change, Deleted, Entry, Event, Revision, Status, Sum, Writer};
 pub use error::Error;
 pub use list::List;
 pub use options::Options;
+#[cfg(feature = "command")]
+pub(crate) use question::literal;
 pub use question::{Condition, Fields, Patterns, Position, Start, Step, Until};
 pub use terms::Terms;
 pub use value::Value;

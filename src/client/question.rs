@@ -253,7 +253,7 @@ impl From<Vec<String>> for Patterns {
 }
 
 /// The pattern that matches a key and nothing else.
-fn literal(key: &str) -> String {
+pub(crate) fn literal(key: &str) -> String {
     let mut pattern = String::with_capacity(key.len());
     for (at, char) in key.char_indices() {
         let is_last = at + char.len_utf8() == key.len();

@@ -310,6 +310,25 @@ pub const CASES: &[Case] = &[
         "gzip -dc saved.gz | tr '\\0\\n' '; '",
         "player/volume 0.5;\n",
     ),
+    // completions
+    case(
+        "source <(globstash completions bash)",
+        "",
+        "complete -p globstash",
+        "complete -o nosort -F _globstash globstash\n",
+    ),
+    case(
+        "globstash completions zsh > _globstash",
+        "",
+        "head -1 _globstash",
+        "#compdef globstash\n",
+    ),
+    case(
+        "globstash completions fish > globstash.fish",
+        "",
+        "tail -1 globstash.fish",
+        "complete --command globstash ..\n",
+    ),
     // status, help
     case(
         "globstash status",
