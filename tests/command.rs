@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -35,6 +36,8 @@ fn define_many(daemon: &Daemon, count: usize, value: &str) {
 
 #[test]
 fn sessions_are_as_they_are_written() {
+    let command = Path::new(env!("CARGO_BIN_EXE_globstash")).parent().unwrap();
+    let path = format!("{}:{}", command.display(), std::env::var("PATH").unwrap());
     let mut files: Vec<_> = fs::read_dir("tests/cli")
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -45,6 +48,9 @@ fn sessions_are_as_they_are_written() {
         trycmd::TestCases::new()
             .case(file)
             .register_bin("globstash", trycmd::cargo::cargo_bin!("globstash"))
+            .register_bin("sh", Path::new("/bin/sh"))
+            // What the commands run find it too.
+            .env("PATH", &path)
             .env("GLOBSTASH_ADDRESS", daemon.socket().to_str().unwrap())
             .run();
     }

@@ -5,11 +5,13 @@
 mod common;
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use rustix::thread::{Uid, set_thread_uid};
 use serde_json::json;
 
@@ -234,4 +236,99 @@ fn what_others_set_last_is_left_out() {
     set("app/host", "mine again");
     let (printed, said) = env(&["app/h*"]);
     assert_eq!((&*printed, &*said), ("export APP_HOST='mine again'\n", ""));
+}
+
+/// Imports a file; exit status, and what it said.
+fn import(daemon: &Daemon, lines: &[u8], options: &[&str]) -> (Option<i32>, String) {
+    let file = daemon.folder().join("saved");
+    std::fs::write(&file, lines).unwrap();
+    let mut command = daemon.command(["import"].iter().chain(options));
+    let output = command.stdin(File::open(file).unwrap()).output().unwrap();
+    assert_eq!(output.stdout, b"");
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said)
+}
+
+fn export(daemon: &Daemon) -> Vec<u8> {
+    let output = daemon.command(["export"]).output().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+const FINE: (Option<i32>, String) = (Some(0), String::new());
+
+#[test]
+fn what_was_exported_is_imported_byte_for_byte() {
+    let one = Daemon::start();
+    let mut values = hostile(one.folder());
+    values.extend([(0..=255).collect(), Vec::new(), b"\0".repeat(1 << 20)]);
+    let mut peer = one.connect();
+    for (index, value) in values.iter().enumerate() {
+        let key = format!("k \\n\u{202e} {index}");
+        let data = BASE64_STANDARD.encode(value);
+        peer.ask("io.globstash.Set", json!({ "key": key, "data": data }));
+    }
+    let lines = export(&one);
+    let two = Daemon::start();
+    assert_eq!(import(&two, &lines, &[]), FINE);
+    assert_eq!(export(&two), lines);
+    let list = |daemon: &Daemon| daemon.command(["list", "-0"]).output().unwrap().stdout;
+    assert_eq!(list(&one), list(&two));
+}
+
+#[test]
+fn an_import_is_one_change_unless_it_is_wanted_in_parts() {
+    let daemon = Daemon::start();
+    let lines = |count: usize| -> Vec<u8> {
+        let lines: String = (0..count).map(|key| format!("k/{key:05}=v\n")).collect();
+        lines.into_bytes()
+    };
+    assert_eq!(import(&daemon, &lines(4096), &[]), FINE);
+    let status = daemon.ask("io.globstash.GetStatus", json!({}));
+    assert_eq!(
+        (&status["variables"], &status["revision"]),
+        (&json!(4096), &json!(1))
+    );
+    let refused = "globstash: this is too much for one change, which can have 4096 variables and 8 MiB\n  \
+                   to make several: globstash import --in-parts\n";
+    let many = lines(10_000);
+    assert_eq!(import(&daemon, &many, &[]), (Some(4), refused.to_owned()));
+    let status = daemon.ask("io.globstash.GetStatus", json!({}));
+    assert_eq!(status["revision"], 1, "nothing was changed");
+    assert_eq!(import(&daemon, &many, &["--in-parts"]), FINE);
+    assert_eq!(export(&daemon), many);
+
+    // In a message each of these bytes takes six.
+    let mut large = Vec::new();
+    for key in 0..3 {
+        large.extend(format!("large/{key}=").into_bytes());
+        large.extend(b"\\x01".repeat(1 << 20));
+        large.push(b'\n');
+    }
+    assert_eq!(import(&daemon, &large, &[]), (Some(4), refused.to_owned()));
+    assert_eq!(import(&daemon, &large, &["--in-parts"]), FINE);
+    let output = daemon.command(["export", "large/"]).output().unwrap();
+    assert!(output.stdout == large);
+}
+
+#[test]
+fn an_import_in_parts_that_breaks_off_tells_how_far_it_came() {
+    let daemon = Daemon::start();
+    let mut lines: String = (0..4096).map(|key| format!("k/{key:05}=v\n")).collect();
+    lines += "a=1\nb=2\n=3\n";
+    let (status, said) = import(&daemon, lines.as_bytes(), &["--in-parts"]);
+    assert_eq!(status, Some(4));
+    let [what, how_far] = said.lines().collect::<Vec<_>>()[..] else {
+        panic!("{said}");
+    };
+    assert!(
+        what.starts_with("globstash: '' cannot be a key: "),
+        "{what}"
+    );
+    assert_eq!(
+        how_far,
+        "  the variables before line 4097 (a) are set, the others are not"
+    );
+    let status = daemon.ask("io.globstash.GetStatus", json!({}));
+    assert_eq!(status["variables"], 4096);
 }

@@ -35,11 +35,13 @@ macro_rules! ending {
     };
 }
 
+mod lock;
 mod shell;
 mod transfer;
 
+pub(super) use lock::Lock;
 pub(super) use shell::{Complete, Completions, Shell};
-pub(super) use transfer::{Env, Export};
+pub(super) use transfer::{Env, Export, Import};
 
 #[derive(Parser)]
 #[command(
@@ -97,27 +99,46 @@ pub(super) struct Service {
     pub(super) address: Option<Address>,
 }
 
+// Their arguments are defined only when they are needed: for one command, those of the others
+// would take a tenth of its time.
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
+    /// Define a variable or replace its value
     Set(Set),
+    /// Print the value of a variable
     Get(Get),
+    /// Delete a variable, or all that match a pattern
     #[command(visible_aliases = ["rm", "unset"])]
     Delete(Delete),
+    /// List variables
     #[command(visible_alias = "ls")]
     List(List),
+    /// Print changes as they happen, or run a command for each
     Watch(Watch),
+    /// Wait until a variable is as wanted, then print its value
     Wait(Wait),
+    /// Add to the number that a variable holds, and print the sum
     Incr(Incr),
+    /// Tell whether a variable is defined, by the exit status
     Exists(Exists),
+    /// Run a command while nobody else runs one with the same key
+    Lock(Lock),
+    /// Print variables as commands for a shell, or run a command with them
     Env(Env),
+    /// Print variables for 'globstash import'
     Export(Export),
+    /// Set the variables that 'globstash export' has printed
+    Import(Import),
+    /// Tell how the service is doing
     Status(Status),
+    /// Print the completion script for a shell
     Completions(Completions),
+    /// What those scripts call
     #[command(hide = true)]
     Complete(Complete),
 }
 
-/// Define a variable or replace its value
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -131,11 +152,16 @@ Define a variable or replace its value.
   globstash set --raw logo < logo.png  byte for byte
   globstash set motd ''                deletes it
   globstash set --empty motd           defines it as the empty string
-  globstash set --new lock/build $$    only if nobody else has",
+  globstash set --new lock/build $$    only if nobody else has
+  globstash set --ttl 30s session/42 alice
+  globstash set --pid $$ player/status playing",
     after_help = ending!(
         "One newline at the end of standard input is taken off, unless --raw is given."
         "Nothing on standard input is an error, so that a command that failed before a"
         "pipe deletes nothing."
+        ""
+        "How long a variable lives is said anew with each value: without --ttl and --pid"
+        "it lives on. The service counts the time, and sees processes from where it runs."
         "";
         "0  done"
         "1  the variable is not as it had to be; nothing was changed"
@@ -157,6 +183,8 @@ pub(super) struct Set {
     /// Only if this is its value
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub(super) if_value: Option<OsString>,
+    #[command(flatten)]
+    pub(super) lifetime: Lifetime,
     // Key and value in one: what follows the first word is then never taken for an option.
     /// The key, and the value
     #[arg(
@@ -169,7 +197,17 @@ pub(super) struct Set {
     pub(super) words: Vec<OsString>,
 }
 
-/// Print the value of a variable
+/// How long a variable lives, if not until somebody deletes it.
+#[derive(Args)]
+pub(super) struct Lifetime {
+    /// Delete it after this time
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    pub(super) ttl: Option<Duration>,
+    /// Delete it when this process ends
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) pid: Option<u32>,
+}
+
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -208,7 +246,6 @@ pub(super) struct Get {
     pub(super) key: String,
 }
 
-/// Delete a variable, or all that match a pattern
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -247,7 +284,6 @@ pub(super) struct Variables {
     pub(super) patterns: Vec<String>,
 }
 
-/// List variables
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -278,7 +314,6 @@ pub(super) struct List {
     pub(super) variables: Variables,
 }
 
-/// Print changes as they happen, or run a command for each
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -297,8 +332,8 @@ Print the present state, and then every change.
         "are told when it is back, for which it has 5 s. With --changes, variables that"
         "are gone then may not be told if nothing was told of them before."
         ""
-        "A command is told of a change by GLOBSTASH_CHANGE (set or deleted),"
-        "GLOBSTASH_KEY, GLOBSTASH_VALUE, GLOBSTASH_REVISION, and the value as it is on"
+        "A command is told of a change by GLOBSTASH_CHANGE (set, deleted,"
+        "expired or released), GLOBSTASH_KEY, GLOBSTASH_VALUE, GLOBSTASH_REVISION, and the value as it is on"
         "standard input; of a value that has a NUL or more than 128 KiB only there. One"
         "runs at a time. Of what changes meanwhile it is told the last of each key."
         "";
@@ -325,7 +360,6 @@ pub(super) struct Watch {
     pub(super) command: Vec<OsString>,
 }
 
-/// Wait until a variable is as wanted, then print its value
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -364,7 +398,6 @@ pub(super) struct Wait {
     pub(super) key: String,
 }
 
-/// Add to the number that a variable holds, and print the sum
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -394,7 +427,6 @@ pub(super) struct Incr {
     pub(super) by: String,
 }
 
-/// Tell whether a variable is defined, by the exit status
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -412,7 +444,6 @@ pub(super) struct Exists {
     pub(super) key: String,
 }
 
-/// Tell how the service is doing
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,

@@ -5,7 +5,7 @@ use crate::client::Fields;
 use super::args::Export;
 use super::outcome::{Answer, Failure};
 use super::output::Output;
-use super::{Context, patterns};
+use super::{Context, meant};
 
 pub(super) fn run(args: Export, context: &Context) -> Result<Answer, Failure> {
     if context.json {
@@ -14,14 +14,10 @@ pub(super) fn run(args: Export, context: &Context) -> Result<Answer, Failure> {
     }
     let mut output = Output::new();
     let mut client = context.connect()?;
-    let nul = args.variables.nul;
-    for entry in client.list_with(patterns(args.variables), Fields::VALUES)? {
+    for entry in client.list_with(meant(args.patterns, args.literal), Fields::VALUES)? {
         let entry = entry?;
         let value = entry.value.unwrap_or_default();
-        match nul {
-            true => output.record(&entry.key, Some(&value))?,
-            false => output.variable(&entry.key, Some(&value))?,
-        }
+        output.variable(&entry.key, Some(&value))?;
     }
     output.finish()?;
     Ok(Answer::Yes)

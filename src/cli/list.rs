@@ -70,6 +70,13 @@ fn long(entry: &Entry, now: SystemTime) -> impl Display {
             line += &format!(" ({})", escape(&name));
         }
     }
+    if let Some(expires) = entry.expires {
+        let left = expires.duration_since(now).unwrap_or_default();
+        line += &format!(", expires in {}", span(left));
+    }
+    if let Some(pid) = entry.pid {
+        line += &format!(", until process {pid} ends");
+    }
     line
 }
 
@@ -93,12 +100,16 @@ mod tests {
                 uid: 1000,
                 pid: 1 << 23,
             }),
+            expires: Some(now + Duration::from_secs(200)),
+            pid: Some(815),
         };
         let told = |entry: &Entry| long(entry, now).to_string();
         assert_eq!(
             told(&entry),
-            "revision=21 set 3s ago by uid 1000 pid 8388608"
+            "revision=21 set 3s ago by uid 1000 pid 8388608, expires in 3min 20s, \
+             until process 815 ends"
         );
+        (entry.expires, entry.pid) = (None, None);
         entry.writer = Some(Writer { uid: 0, pid: 0 });
         entry.modified = Some(now + Duration::from_secs(3));
         assert_eq!(told(&entry), "revision=21 set 0s ago by uid 0");

@@ -12,8 +12,10 @@ mod exists;
 mod export;
 mod get;
 mod hook;
+mod import;
 mod incr;
 mod list;
+mod lock;
 mod outcome;
 mod output;
 mod process;
@@ -70,8 +72,10 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Command::Wait(args) => wait::run(args, &context),
         Command::Incr(args) => incr::run(args, &context),
         Command::Exists(args) => exists::run(args, &context),
+        Command::Lock(args) => lock::run(args, &context),
         Command::Env(args) => env::run(args, &context),
         Command::Export(args) => export::run(args, &context),
+        Command::Import(args) => import::run(args, &context),
         Command::Status(args) => status::run(args, &context),
         Command::Completions(_) | Command::Complete(_) => unreachable!("they are done above"),
     }
@@ -134,10 +138,11 @@ fn one_of<Form: Copy>(
 
 /// The variables that are meant by patterns, or by keys; all without any.
 fn patterns(variables: Variables) -> Patterns {
-    let Variables {
-        literal, patterns, ..
-    } = variables;
-    match (patterns.is_empty(), literal) {
+    meant(variables.patterns, variables.literal)
+}
+
+fn meant(patterns: Vec<String>, are_keys: bool) -> Patterns {
+    match (patterns.is_empty(), are_keys) {
         (true, _) => Patterns::all(),
         (false, true) => Patterns::keys(patterns),
         (false, false) => patterns.into(),

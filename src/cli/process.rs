@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process;
 use std::time::{Duration, SystemTime};
 
 use rustix::param::clock_ticks_per_second;
@@ -12,29 +13,66 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::client::Writer;
 
+/// How far apart the clocks can be by which the service and the kernel tell when something began:
+/// the one is read once for all that is done at a time, the other ticks each 10 ms.
+const BLUR: Duration = Duration::from_millis(30);
+
 /// The name of the process that changed a variable then, if it is still there.
 pub(super) fn name(writer: Writer, modified: SystemTime) -> Option<String> {
     let folder = format!("/proc/{}", writer.pid);
     if writer.pid == 0 || fs::metadata(&folder).ok()?.uid() != writer.uid {
         return None;
     }
-    let stat = fs::read(format!("{folder}/stat")).ok()?;
-    let (name, started) = parse(&String::from_utf8_lossy(&stat))?;
+    let Process { name, started, .. } = Process::read(writer.pid)?;
     let since_change = SystemTime::now().duration_since(modified).ok()?;
-    (age(started)? >= since_change).then_some(name)
+    (age(started)? + BLUR >= since_change).then_some(name)
 }
 
-/// The name of a process, and when it was started, in ticks since the machine was: proc_pid_stat(5).
-fn parse(stat: &str) -> Option<(String, u64)> {
-    // The name can have spaces and parentheses; nothing after it has.
-    let (_, rest) = stat.split_once('(')?;
-    let (name, rest) = rest.rsplit_once(')')?;
-    // Field 22; the first after the name is field 3.
-    let started = rest.split_whitespace().nth(22 - 3)?.parse().ok()?;
-    Some((name.to_owned(), started))
+/// Whether this process descends from another, or is it.
+pub(super) fn is_ancestor(pid: u32) -> bool {
+    let mut descendant = process::id();
+    while descendant != pid {
+        match Process::read(descendant) {
+            // The first process has no parent, and those from outside of our name space have none here.
+            Some(Process { parent, .. }) if parent != 0 => descendant = parent,
+            _ => return false,
+        }
+    }
+    true
 }
 
-/// How long a process has been there. Ticks are cut off, so it may be up to one tick less: 10 ms.
+/// What proc_pid_stat(5) tells of a process.
+#[derive(Debug, PartialEq, Eq)]
+struct Process {
+    name: String,
+    parent: u32,
+    /// In ticks since the machine was started.
+    started: u64,
+}
+
+impl Process {
+    fn read(pid: u32) -> Option<Process> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Process::parse(&String::from_utf8_lossy(&stat))
+    }
+
+    fn parse(stat: &str) -> Option<Process> {
+        // The name can have spaces and parentheses; nothing after it has.
+        let (_, rest) = stat.split_once('(')?;
+        let (name, rest) = rest.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace();
+        // The first after the name is field 3.
+        let parent = fields.nth(4 - 3)?.parse().ok()?;
+        let started = fields.nth(22 - 5)?.parse().ok()?;
+        Some(Process {
+            name: name.to_owned(),
+            parent,
+            started,
+        })
+    }
+}
+
+/// How long a process has been there.
 fn age(started: u64) -> Option<Duration> {
     let now = clock_gettime(ClockId::Boottime);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
@@ -44,8 +82,6 @@ fn age(started: u64) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::process;
-
     use rustix::process::getuid;
 
     use super::*;
@@ -59,12 +95,24 @@ mod tests {
 
     #[test]
     fn a_name_can_be_anything() {
-        let rest = "S 1 ".to_owned() + &"0 ".repeat(17) + "4711 0";
+        let rest = "S 42 ".to_owned() + &"0 ".repeat(17) + "4711 0";
         for name in ["mixer", "a b", ") S 1", "(", ""] {
+            let expected = Process {
+                name: name.to_owned(),
+                parent: 42,
+                started: 4711,
+            };
             let stat = format!("17 ({name}) {rest}");
-            assert_eq!(parse(&stat), Some((name.to_owned(), 4711)));
+            assert_eq!(Process::parse(&stat), Some(expected));
         }
-        assert_eq!(parse("17 mixer"), None);
+        assert_eq!(Process::parse("17 mixer"), None);
+    }
+
+    #[test]
+    fn a_process_descends_from_its_parents() {
+        let parent = Process::read(process::id()).unwrap().parent;
+        assert!(is_ancestor(process::id()) && is_ancestor(parent));
+        assert!(!is_ancestor(1 << 23));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStringExt;
 use serde_derive::Serialize;
 
 use crate::client::escape::escape;
-use crate::client::{Client, Condition, Error, Revision, VALUE_MAX};
+use crate::client::{Client, Condition, Error, Revision, Terms, VALUE_MAX};
 
 use super::Context;
-use super::args::Set;
+use super::args::{Lifetime, Set};
 use super::outcome::{Answer, Failure};
 use super::output::Output;
 
@@ -25,7 +25,11 @@ pub(super) fn run(args: Set, context: &Context) -> Result<Answer, Failure> {
     let value = match words.next() {
         Some(_) if args.empty => return Err(usage("--empty takes no value")),
         Some(_) if args.raw => return Err(usage("--raw is for a value from standard input")),
-        Some(value) => Some(value.into_vec()).filter(|value| !value.is_empty()),
+        Some(value) if value.is_empty() => {
+            refuse_terms(&args.lifetime)?;
+            None
+        }
+        Some(value) => Some(value.into_vec()),
         None if args.empty => Some(Vec::new()),
         None => Some(read(&key, args.raw)?),
     };
@@ -36,14 +40,35 @@ pub(super) fn run(args: Set, context: &Context) -> Result<Answer, Failure> {
             .map(|revision| Revision(revision.unsigned_abs())),
         value: args.if_value.map(OsString::into_vec),
     };
-    let revision = change(&mut context.connect()?, &key, value, conditions.sum())
-        .map_err(|error| conditions.explain(error))?;
+    let revision = change(
+        &mut context.connect()?,
+        &key,
+        value,
+        conditions.sum(),
+        &args.lifetime,
+    )
+    .map_err(|error| conditions.explain(error))?;
     if context.json {
         let mut output = Output::new();
         output.json(&Reply { revision })?;
         output.finish()?;
     }
     Ok(Answer::Yes)
+}
+
+/// Refuses what has no meaning for a variable that is deleted.
+fn refuse_terms(lifetime: &Lifetime) -> Result<(), Failure> {
+    let given = [
+        (lifetime.ttl.is_some(), "--ttl"),
+        (lifetime.pid.is_some(), "--pid"),
+    ];
+    match given.iter().find(|(is_given, _)| *is_given) {
+        Some((_, option)) => Err(usage(&format!(
+            "{option} needs a value: '' deletes\n  \
+             to define the empty string: globstash set {option} … --empty KEY"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn key(word: OsString) -> Result<String, Failure> {
@@ -94,10 +119,17 @@ fn change(
     key: &str,
     value: Option<Vec<u8>>,
     condition: Option<Condition>,
+    lifetime: &Lifetime,
 ) -> Result<Revision, Error> {
+    let mut terms = condition.clone().map_or(Terms::new(), Terms::from);
+    if let Some(ttl) = lifetime.ttl {
+        terms = terms.ttl(ttl);
+    }
+    if let Some(pid) = lifetime.pid {
+        terms = terms.process(pid);
+    }
     match (value, condition) {
-        (Some(value), Some(condition)) => client.set_if(key, value, condition),
-        (Some(value), None) => client.set(key, value),
+        (Some(value), _) => client.set_with(key, value, terms),
         (None, Some(condition)) => Ok(client.delete_if(key, condition)?.revision),
         (None, None) => Ok(client.delete(key)?.revision),
     }

@@ -73,34 +73,38 @@ fn hexadecimal(bytes: &[u8], f: &mut fmt::Formatter) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
 }
 
-#[cfg(test)]
+/// What was escaped; `None` if this cannot come of escaping. Bytes that would have been escaped may
+/// stand for themselves.
+#[cfg(feature = "command")]
+pub(crate) fn unescape(line: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(line.len());
+    let mut rest = line.iter().copied();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => match rest.next()? {
+                b'\\' => b'\\',
+                b'n' => b'\n',
+                b't' => b'\t',
+                b'r' => b'\r',
+                b'x' => digit(rest.next()?)? << 4 | digit(rest.next()?)?,
+                _ => return None,
+            },
+            _ => byte,
+        });
+    }
+    Some(bytes)
+}
+
+#[cfg(feature = "command")]
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+#[cfg(all(test, feature = "command"))]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// The way back, as `printf %b` does it.
-    fn unescape(text: &str) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let mut rest = text.bytes();
-        while let Some(byte) = rest.next() {
-            bytes.push(match byte {
-                b'\\' => match rest.next()? {
-                    b'\\' => b'\\',
-                    b'n' => b'\n',
-                    b't' => b'\t',
-                    b'r' => b'\r',
-                    b'x' => {
-                        let digits = [rest.next()?, rest.next()?];
-                        u8::from_str_radix(str::from_utf8(&digits).ok()?, 16).ok()?
-                    }
-                    _ => return None,
-                },
-                _ => byte,
-            });
-        }
-        Some(bytes)
-    }
 
     #[test]
     fn plain_text_stays_as_it_is() {
@@ -124,6 +128,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_cannot_come_of_escaping_is_refused() {
+        for line in [r"\", r"a\", r"\x", r"\x1", r"\xg0", r"\x+1", r"\0", r"\q"] {
+            assert_eq!(unescape(line.as_bytes()), None, "{line}");
+        }
+        assert_eq!(unescape(b"a\xff\tb").unwrap(), b"a\xff\tb");
+        assert_eq!(unescape(br"\x1B\\n").unwrap(), b"\x1b\\n");
+    }
+
     proptest! {
         #[test]
         fn escaping_is_reversible_and_gives_one_line(
@@ -135,7 +148,7 @@ mod tests {
         ) {
             let shown = escape(&bytes).to_string();
             prop_assert!(!shown.contains(is_hidden), "{shown:?}");
-            prop_assert_eq!(unescape(&shown), Some(bytes));
+            prop_assert_eq!(unescape(shown.as_bytes()), Some(bytes));
         }
 
         #[test]

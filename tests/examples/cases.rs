@@ -305,10 +305,46 @@ pub const CASES: &[Case] = &[
         "player/status=playing\nplayer/tv/volume=0.2\nplayer/volume=0.5\n",
     ),
     case(
-        "globstash export -0 | gzip > saved.gz",
+        "globstash export | gzip > saved.gz",
         VOLUME,
-        "gzip -dc saved.gz | tr '\\0\\n' '; '",
-        "player/volume 0.5;\n",
+        "gzip -dc saved.gz",
+        "player/volume=0.5\n",
+    ),
+    // import
+    case(
+        "globstash import < saved",
+        "echo a=1 > saved",
+        "globstash list",
+        "a=1\n",
+    ),
+    case(
+        "gzip -dc saved.gz | globstash import --in-parts",
+        "echo a=1 | gzip > saved.gz",
+        "globstash list",
+        "a=1\n",
+    ),
+    case(
+        "printf 'app/host=db\\napp/port=5432\\n' | globstash import",
+        "",
+        "globstash list",
+        "app/host=db\napp/port=5432\n",
+    ),
+    // lock
+    case("globstash lock build -- make", "", "", "make\n"),
+    case("globstash lock build -t 10s -- make", "", "", "make\n"),
+    case("globstash lock build -t 0 -- make", "", "", "make\n"),
+    // lifetimes
+    case(
+        "globstash set --ttl 30s session/42 alice",
+        "",
+        "globstash list -l",
+        "session/42=alice  revision=1 ..s\n",
+    ),
+    case(
+        "globstash set --pid $$ player/status playing",
+        "",
+        "globstash list",
+        "player/status=playing\n",
     ),
     // completions
     case(

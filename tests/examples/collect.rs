@@ -6,7 +6,8 @@ use std::path::Path;
 /// All lines that are examples for a shell, each once.
 pub fn all() -> Vec<String> {
     let mut examples = of_readme();
-    let command = globstash::cli::definition();
+    let mut command = globstash::cli::definition();
+    command.build();
     examples.extend(of_help(&command));
     for command in command.get_subcommands() {
         examples.extend(of_help(command));

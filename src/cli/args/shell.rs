@@ -14,7 +14,6 @@ pub(in crate::cli) enum Shell {
     Fish,
 }
 
-/// Print the completion script for a shell
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -38,7 +37,6 @@ pub(in crate::cli) struct Completions {
     pub(in crate::cli) shell: Shell,
 }
 
-/// What those scripts call
 #[derive(Args)]
 pub(in crate::cli) struct Complete {
     #[arg(value_enum)]

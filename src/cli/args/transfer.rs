@@ -4,9 +4,8 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{TEMPLATE, Variables};
+use super::TEMPLATE;
 
-/// Print variables as commands for a shell, or run a command with them
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -45,7 +44,6 @@ pub(in crate::cli) struct Env {
     pub(in crate::cli) command: Vec<OsString>,
 }
 
-/// Print variables for 'globstash import'
 #[derive(Args)]
 #[command(
     help_template = TEMPLATE,
@@ -54,7 +52,7 @@ Print variables, for 'globstash import' to read.
 
   globstash export > saved             all of them
   globstash export app/ player/ > saved
-  globstash export -0 | gzip > saved.gz",
+  globstash export | gzip > saved.gz",
     after_help = ending!(
         "One line is one variable, as in 'globstash list'. How long variables live, and"
         "whose they are, is not kept."
@@ -63,6 +61,33 @@ Print variables, for 'globstash import' to read.
     )
 )]
 pub(in crate::cli) struct Export {
-    #[command(flatten)]
-    pub(in crate::cli) variables: Variables,
+    /// Take the patterns as keys
+    #[arg(short = 'F', long)]
+    pub(in crate::cli) literal: bool,
+    /// Only what matches one of them; all without one
+    #[arg(value_name = "PATTERN")]
+    pub(in crate::cli) patterns: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(
+    help_template = TEMPLATE,
+    before_help = "\
+Set the variables that 'globstash export' has printed, all or none.
+
+  globstash import < saved
+  gzip -dc saved.gz | globstash import --in-parts
+  printf 'app/host=db\\napp/port=5432\\n' | globstash import",
+    after_help = ending!(
+        "One line is one variable, KEY=VALUE, with \\n, \\t, \\r, \\x1b and \\\\ for what cannot"
+        "stand there. A line that is none changes nothing. Other variables stay as they are."
+        "Up to 4,096 variables, with 8 MiB, are set at once; more only with --in-parts."
+        "";
+        "0  done"
+    )
+)]
+pub(in crate::cli) struct Import {
+    /// If there are too many for one change, make several
+    #[arg(long)]
+    pub(in crate::cli) in_parts: bool,
 }
