@@ -77,6 +77,11 @@ fn completion_never_starts_the_service() {
 }
 
 #[test]
+fn a_lock_ends_with_its_holder_and_not_with_the_service() {
+    play("lock");
+}
+
+#[test]
 fn a_stop_forgets_and_a_restart_turns_nobody_away() {
     play("life");
 }
