@@ -154,7 +154,8 @@ Define a variable or replace its value.
   globstash set --empty motd           defines it as the empty string
   globstash set --new lock/build $$    only if nobody else has
   globstash set --ttl 30s session/42 alice
-  globstash set --pid $$ player/status playing",
+  globstash set --pid $$ player/status playing
+  globstash set --protect site/name x  for others to read only",
     after_help = ending!(
         "One newline at the end of standard input is taken off, unless --raw is given."
         "Nothing on standard input is an error, so that a command that failed before a"
@@ -162,6 +163,7 @@ Define a variable or replace its value.
         ""
         "How long a variable lives is said anew with each value: without --ttl and --pid"
         "it lives on. The service counts the time, and sees processes from where it runs."
+        "A variable stays protected until its owner or root says otherwise."
         "";
         "0  done"
         "1  the variable is not as it had to be; nothing was changed"
@@ -197,7 +199,7 @@ pub(super) struct Set {
     pub(super) words: Vec<OsString>,
 }
 
-/// How long a variable lives, if not until somebody deletes it.
+/// How long a variable lives, if not until somebody deletes it, and who may do that.
 #[derive(Args)]
 pub(super) struct Lifetime {
     /// Delete it after this time
@@ -206,6 +208,12 @@ pub(super) struct Lifetime {
     /// Delete it when this process ends
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) pid: Option<u32>,
+    /// Only you and root may change or delete it from now on
+    #[arg(long)]
+    pub(super) protect: bool,
+    /// Everybody may again
+    #[arg(long, conflicts_with = "protect")]
+    pub(super) unprotect: bool,
 }
 
 #[derive(Args)]

@@ -77,6 +77,9 @@ fn long(entry: &Entry, now: SystemTime) -> impl Display {
     if let Some(pid) = entry.pid {
         line += &format!(", until process {pid} ends");
     }
+    if let (Some(true), Some(owner)) = (entry.protected, entry.owner) {
+        line += &format!(", protected for uid {owner}");
+    }
     line
 }
 
@@ -102,14 +105,17 @@ mod tests {
             }),
             expires: Some(now + Duration::from_secs(200)),
             pid: Some(815),
+            protected: Some(true),
+            owner: Some(1001),
         };
         let told = |entry: &Entry| long(entry, now).to_string();
         assert_eq!(
             told(&entry),
             "revision=21 set 3s ago by uid 1000 pid 8388608, expires in 3min 20s, \
-             until process 815 ends"
+             until process 815 ends, protected for uid 1001"
         );
         (entry.expires, entry.pid) = (None, None);
+        entry.protected = Some(false);
         entry.writer = Some(Writer { uid: 0, pid: 0 });
         entry.modified = Some(now + Duration::from_secs(3));
         assert_eq!(told(&entry), "revision=21 set 0s ago by uid 0");

@@ -61,6 +61,8 @@ fn refuse_terms(lifetime: &Lifetime) -> Result<(), Failure> {
     let given = [
         (lifetime.ttl.is_some(), "--ttl"),
         (lifetime.pid.is_some(), "--pid"),
+        (lifetime.protect, "--protect"),
+        (lifetime.unprotect, "--unprotect"),
     ];
     match given.iter().find(|(is_given, _)| *is_given) {
         Some((_, option)) => Err(usage(&format!(
@@ -127,6 +129,12 @@ fn change(
     }
     if let Some(pid) = lifetime.pid {
         terms = terms.process(pid);
+    }
+    if lifetime.protect {
+        terms = terms.protected();
+    }
+    if lifetime.unprotect {
+        terms = terms.unprotected();
     }
     match (value, condition) {
         (Some(value), _) => client.set_with(key, value, terms),

@@ -346,6 +346,18 @@ pub const CASES: &[Case] = &[
         "globstash list",
         "player/status=playing\n",
     ),
+    case(
+        "globstash set --protect site/name x",
+        "",
+        "globstash list -l",
+        "site/name=x  revision=1 .., protected for uid 0\n",
+    ),
+    case(
+        "globstash set --protect site/name example",
+        "",
+        "globstash list -l",
+        "site/name=example  revision=1 .., protected for uid 0\n",
+    ),
     // completions
     case(
         "source <(globstash completions bash)",
