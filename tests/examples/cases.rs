@@ -382,7 +382,7 @@ pub const CASES: &[Case] = &[
         "globstash status",
         "",
         "",
-        "globstash ..\nvariables 0 of 1048576, 0 B of 256 MiB, revision 0, 1 connection, 0 watches\n",
+        "globstash ..\nvariables 0 of 1048576, 0 B of 256 MiB, revision 0, 1 connection, 0 watches\nstarted by hand, as process ..\n",
     ),
     case("globstash status --json | jq .calls", "", "", "0\n"),
     case(

@@ -24,9 +24,13 @@ pub fn read(place: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(place)).unwrap()
 }
 
-/// The code blocks of a language in the README.
+/// The code blocks of a language in the README, but for the part about machines without systemd:
+/// `tests/systemd/plain.sh` plays that from the README itself.
 pub fn blocks(language: &str) -> Vec<String> {
     let readme = read("README.md");
+    let (before, part) = readme.split_once("\n## Without systemd\n").unwrap();
+    let (_, after) = part.split_once("\n## ").unwrap();
+    let readme = format!("{before}\n## {after}");
     let begin = format!("```{language}\n");
     let blocks = readme.split(&begin).skip(1);
     let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());

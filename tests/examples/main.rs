@@ -1,7 +1,7 @@
 //! Every example runs: those of the README, of the help, and of the manual pages.
 //!
 //! What each needs and what comes of it is in `cases`; what needs a systemd or `varlinkctl`, in
-//! `tests/systemd/examples.sh`. An example that stands in neither fails the test, and so does a
+//! `tests/systemd/examples.sh`; and what needs a machine without systemd, in `plain.sh` there. An example that stands in neither fails the test, and so does a
 //! case that is an example no more.
 #![cfg(all(feature = "command", feature = "service"))]
 
@@ -175,12 +175,16 @@ fn every_example_does_what_it_says() {
 
 #[test]
 fn every_example_is_run_by_somebody() {
-    let scenario = collect::read("tests/systemd/examples.sh");
+    let scenarios = ["examples", "plain"];
+    let scenarios = scenarios.map(|name| collect::read(&format!("tests/systemd/{name}.sh")));
     let examples = collect::all();
     assert!(examples.len() > 50, "{examples:?}");
     for line in &examples {
         let is_run = match is_of_scenario(line) {
-            true => scenario.lines().any(|it| it == line),
+            true => scenarios
+                .iter()
+                .flat_map(|all| all.lines())
+                .any(|it| it == line),
             false => CASES.iter().any(|case| case.line == line),
         };
         assert!(is_run, "nobody runs this example: {line}");

@@ -101,6 +101,18 @@ check "and does not get into hers" "3 " "$status $out"
 without_runtime bob globstashd --stop --user
 check "his stop is not hers" hers "$(without_runtime alice globstash --user get foo)"
 
+# The examples of globstashd(8).
+example() { run without_runtime bob bash -c "$(cat)"; }
+example <<'EXAMPLE'
+globstashd --supervise --user
+EXAMPLE
+check "bob starts his before anything calls" "0 " "$status $err"
+check "it is there" "" "$(without_runtime bob globstash --user get foo)"
+example <<'EXAMPLE'
+globstashd --stop --user
+EXAMPLE
+check "and ends it" "0 " "$status $err"
+
 script --quiet --return --command "su - alice -c 'globstash --user set from/terminal yes'" /dev/null >/dev/null
 check "what began in a terminal goes on after it" yes "$(without_runtime alice globstash --user get from/terminal)"
 without_runtime alice globstashd --stop --user
