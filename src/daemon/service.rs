@@ -36,8 +36,9 @@ use crate::wire::request::Request;
 use crate::wire::table::{Interface, reply_flaw};
 
 /// Most variables that are deleted in one turn because their time has run out, and because their
-/// processes have ended, so that many of them do not hold up the callers.
-const DUE_MAX: usize = 1024;
+/// processes have ended, so that many of them do not hold up the callers: some tenths of a
+/// millisecond.
+const DUE_MAX: usize = 128;
 
 /// What we implement besides `org.varlink.service`.
 static INTERFACES: [&Interface; 1] = [&INTERFACE];
