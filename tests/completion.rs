@@ -142,6 +142,31 @@ fn hostile_keys_are_completed_and_never_run() {
     }
 }
 
+/// In double quotes bash puts what was typed earlier in the place of `!word`, quotes and all: a key
+/// that was completed there chose what was run.
+#[test]
+fn no_key_brings_back_what_was_typed_before() {
+    let daemon = Daemon::start();
+    set(&daemon, "one!true x", "1");
+    set(&daemon, "two\\!\"!$", "2");
+    for (shell, script) in SHELLS {
+        let files = type_into(
+            &daemon,
+            shell,
+            script,
+            &[
+                "true \"; touch executed; \"; rm -f executed",
+                "globstash get \"one\t > out1",
+                "globstash get \"two\t > out2",
+                "globstash get 'one\t > out3",
+                "globstash get one\t > out4",
+            ],
+        );
+        let files: Vec<_> = files.iter().map(|(_, text)| &**text).collect();
+        assert_eq!(files, ["1\n", "2\n", "1\n", "1\n"], "{shell}");
+    }
+}
+
 /// What a script is told.
 fn complete(address: &Path, arguments: &[&str]) -> String {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_globstash"))

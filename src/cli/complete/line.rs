@@ -138,6 +138,8 @@ mod tests {
             (r"globstash get a\:b", "a:bc", "a:bc"),
             ("globstash get 'it", "it's $x", r"it'\''s $x"),
             ("globstash get \"a", "a\"$(x)`\\'", "a\\\"\\$(x)\\`\\\\'"),
+            ("globstash get \"a", "a!b!", r#"a"\!"b"\!""#),
+            ("globstash get a", "a!b", r"a\!b"),
             ("globstash get a'b", "ab c", "b c"),
             ("globstash get grü", "größe", "größe"),
         ] {
