@@ -83,7 +83,8 @@ impl Line {
         let rest = word.get(kept..).unwrap_or_default();
         match quote {
             Some('\'') => rest.replace('\'', r"'\''"),
-            Some(_) => escaped(rest, |char| "\"\\$`".contains(char)),
+            // Within double quotes a backslash does not keep '!' from the history, and stays.
+            Some(_) => escaped(rest, |char| "\"\\$`".contains(char)).replace('!', r#""\!""#),
             None => escaped(rest, |char| {
                 char.is_ascii() && !char.is_ascii_alphanumeric() && !"/_-.,:@%+=".contains(char)
             }),
