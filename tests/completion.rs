@@ -200,6 +200,33 @@ fn keys_are_shown_with_their_values() {
     assert_eq!(told, "words\na\\*b\t1\\t2\\n\n");
 }
 
+/// No more of a value is taken than it needs to know what to show.
+#[test]
+fn of_a_large_value_the_beginning_is_shown() {
+    let daemon = Daemon::start();
+    let character = "\u{1f600}";
+    for (key, count) in [("a/60", 60), ("a/61", 61), ("a/many", 1000)] {
+        let mut peer = daemon.connect();
+        let value = character.repeat(count);
+        peer.ask("io.globstash.Set", json!({ "key": key, "value": value }));
+    }
+    let shown = character.repeat(60);
+    let told = complete(&daemon.socket(), &["zsh", "--", "globstash", "get", "a"]);
+    assert_eq!(
+        told,
+        format!("words\na/60\t{shown}\na/61\t{shown}…\na/many\t{shown}…\n")
+    );
+    for (key, value) in [("a/60", &*shown), ("a/61", ""), ("a/many", "")] {
+        let line = ["zsh", "--", "globstash", "set", key, ""];
+        let told = complete(&daemon.socket(), &line);
+        let expected = match value {
+            "" => "words\n".to_owned(),
+            value => format!("words\n{value}\tthe present value\n"),
+        };
+        assert_eq!(told, expected);
+    }
+}
+
 #[test]
 fn of_many_keys_the_folders_are_told() {
     let daemon = Daemon::start();

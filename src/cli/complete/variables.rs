@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::client::address::Address;
 use crate::client::{Error, Fields, Options, literal};
 
+use super::SHOWN;
 use super::service::would_start;
 
 /// As long as the service is waited for: a fifth of a second is what people take for at once, and
@@ -15,8 +16,11 @@ use super::service::would_start;
 const LIMIT: Duration = Duration::from_millis(150);
 /// As many keys are told, and as many values are asked for. Beyond that, folders.
 const KEYS_MAX: usize = 1000;
+/// As much of a value is kept, in bytes: enough to see that it has more characters than are shown.
+/// To turn all of some large values into what is shown would take seconds.
+const KEPT: usize = 4 * (SHOWN + 1);
 
-/// What was found: keys, with the values as far as they are known.
+/// What was found: keys, with the beginnings of values as far as they are known.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) keys: Vec<(String, Option<Vec<u8>>)>,
@@ -80,7 +84,9 @@ fn ask(address: &Address, pattern: &str, sender: &Sender<Told>) -> Result<(), Er
     if are_few {
         for entry in client.list_with(pattern, Fields::VALUES)? {
             let entry = entry?;
-            let value = entry.value.unwrap_or_default().into_bytes();
+            let value = entry.value.unwrap_or_default();
+            let value = value.as_bytes();
+            let value = value[..value.len().min(KEPT)].to_vec();
             let _ = sender.send(Told::Value(entry.key, value));
         }
     }
