@@ -200,6 +200,25 @@ fn keys_are_shown_with_their_values() {
     assert_eq!(told, "words\na\\*b\t1\\t2\\n\n");
 }
 
+/// A key that looks like an option was put where it is one.
+#[test]
+fn a_key_that_begins_with_a_dash_is_told_where_it_is_a_key() {
+    let daemon = Daemon::start();
+    for key in ["--raw", "-d", "a"] {
+        let mut peer = daemon.connect();
+        peer.ask("io.globstash.Set", json!({ "key": key, "value": "v" }));
+    }
+    for (words, told) in [
+        (&["get"][..], "words\na\tv\n"),
+        (&["list", "a"], "words\na\tv\n"),
+        (&["get", "--"], "words\n--raw\tv\n-d\tv\na\tv\n"),
+        (&["list", "--", "a"], "words\n--raw\tv\n-d\tv\na\tv\n"),
+    ] {
+        let line = [&["zsh", "--", "globstash"], words, &[""]].concat();
+        assert_eq!(complete(&daemon.socket(), &line), told, "{words:?}");
+    }
+}
+
 /// No more of a value is taken than it needs to know what to show.
 #[test]
 fn of_a_large_value_the_beginning_is_shown() {
