@@ -133,6 +133,11 @@ impl<'c> Place<'c> {
         }
     }
 
+    /// Whether a word that begins with '-' is taken for an option.
+    pub(super) fn has_options(&self) -> bool {
+        !self.is_literal
+    }
+
     /// What may be meant by the beginning of a word.
     pub(super) fn wanted(&self, current: &str) -> Wanted<'c> {
         if let Some(option) = self.pending {

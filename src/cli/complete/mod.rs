@@ -90,7 +90,13 @@ fn tell(line: &Line) -> Told {
     command.build();
     let place = Place::find(&command, line.words());
     let current = line.current();
-    let with = |prefix: &str| find_in(place.service(), prefix);
+    let with = |prefix: &str| {
+        let mut found = find_in(place.service(), prefix);
+        // Others choose keys, but not options.
+        let is_key = |key: &str| !(place.has_options() && key.starts_with('-'));
+        found.keys.retain(|(key, _)| is_key(key));
+        found
+    };
     match place.wanted(current) {
         Wanted::Nothing => Told::Words(Vec::new()),
         Wanted::Files => Told::Files,
