@@ -101,7 +101,8 @@ ifeq ($(DESTDIR),)
 	@echo "  systemd-sysusers && systemctl daemon-reload && systemctl enable --now globstashd.socket"
 endif
 
-# A user's programs and units have their places below ~/.local: file-hierarchy(7), systemd.unit(5).
+# A user's programs and units have their places below ~/.local: file-hierarchy(7), systemd.unit(5);
+# man, bash and fish look there too. zsh has no such place: see globstash completions --help.
 .PHONY: install-user
 install-user: LOCAL = $(HOME)/.local
 install-user:
@@ -110,6 +111,11 @@ install-user:
 	install -D -m 755 dist/globstashd $(LOCAL)/bin/globstashd
 	install -D -m 644 systemd/user/globstashd.socket $(LOCAL)/share/systemd/user/globstashd.socket
 	sed 's,/usr/bin/globstashd,$(LOCAL)/bin/globstashd,' systemd/user/globstashd.service > $(LOCAL)/share/systemd/user/globstashd.service
+	install -D -m 644 man/globstash.1 $(LOCAL)/share/man/man1/globstash.1
+	install -D -m 644 man/io.globstash.7 $(LOCAL)/share/man/man7/io.globstash.7
+	install -D -m 644 man/globstashd.8 $(LOCAL)/share/man/man8/globstashd.8
+	install -D -m 644 completions/globstash.bash $(LOCAL)/share/bash-completion/completions/globstash
+	install -D -m 644 completions/globstash.fish $(LOCAL)/share/fish/vendor_completions.d/globstash.fish
 	@echo
 	@echo "Where systemd runs, let it know, once:"
 	@echo "  systemctl --user daemon-reload && systemctl --user enable --now globstashd.socket"
@@ -131,6 +137,8 @@ uninstall-user: LOCAL = $(HOME)/.local
 uninstall-user:
 	rm -f $(LOCAL)/bin/globstash $(LOCAL)/bin/globstashd
 	rm -f $(LOCAL)/share/systemd/user/globstashd.socket $(LOCAL)/share/systemd/user/globstashd.service
+	rm -f $(LOCAL)/share/man/man1/globstash.1 $(LOCAL)/share/man/man7/io.globstash.7 $(LOCAL)/share/man/man8/globstashd.8
+	rm -f $(LOCAL)/share/bash-completion/completions/globstash $(LOCAL)/share/fish/vendor_completions.d/globstash.fish
 
 .PHONY: clean
 clean:
