@@ -203,10 +203,10 @@ pub(super) struct Set {
 #[derive(Args)]
 pub(super) struct Lifetime {
     /// Delete it after this time
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", value_parser = parse_span, allow_negative_numbers = true)]
     pub(super) ttl: Option<Duration>,
     /// Delete it when this process ends
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(super) pid: Option<u32>,
     /// Only you and root may change or delete it from now on
     #[arg(long)]
@@ -397,7 +397,7 @@ pub(super) struct Wait {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub(super) changed_from: Option<i64>,
     /// No longer than this
-    #[arg(short, value_name = "TIME", value_parser = parse_span)]
+    #[arg(short, value_name = "TIME", value_parser = parse_span, allow_negative_numbers = true)]
     pub(super) timeout: Option<Duration>,
     /// Print the value byte for byte, without a newline
     #[arg(long)]

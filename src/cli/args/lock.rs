@@ -35,7 +35,7 @@ Run a command while nobody else runs one with the same key.
 )]
 pub(in crate::cli) struct Lock {
     /// Wait no longer than this
-    #[arg(short, value_name = "TIME", value_parser = parse_span)]
+    #[arg(short, value_name = "TIME", value_parser = parse_span, allow_negative_numbers = true)]
     pub(in crate::cli) timeout: Option<Duration>,
     /// The key
     pub(in crate::cli) key: String,
