@@ -63,7 +63,7 @@ Global variables for every process on this machine.
         "";
         "0  done; also to read or delete what is not defined"
         "1  the answer is no: not defined, or not as it had to be"
-        "124  it was not in time: wait"
+        "124  it was not in time: wait, lock"
         "n  of a command that was run; 125, 126 or 127 if it did not come to that"
     ),
     arg_required_else_help = true,

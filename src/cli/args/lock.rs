@@ -18,20 +18,22 @@ Run a command while nobody else runs one with the same key.
   globstash lock build -- make
   globstash lock build -t 10s -- make  gives up after 10 s
   globstash lock build -t 0 -- make    does not wait",
-    after_help = ending!(
-        "The key is defined, its value is the ID of this process, which becomes the"
-        "command; when that ends, it is gone. What the command leaves running does not"
-        "hold it. Who finds it defined waits until it is not; among those who wait there"
-        "is no order. It is as good as everybody's manners: a variable can be deleted."
-        ""
-        "A time is a number of seconds, or numbers with units, as in systemd: 30s, 5min,"
-        "1h 30min, 500ms."
-        "";
-        "124  it was held by others all the time"
-        "125  globstash itself failed"
-        "126  the command cannot be run, or 127: it is not there"
-        "n    that of the command"
-    )
+    // Not what others end with: those numbers may be the command's own.
+    after_help = "\
+The key is defined, its value is the ID of this process, which becomes the
+command; when that ends, it is gone. What the command leaves running does not
+hold it. Who finds it defined waits until it is not; among those who wait there
+is no order. It is as good as everybody's manners: a variable can be deleted.
+
+A time is a number of seconds, or numbers with units, as in systemd: 30s, 5min,
+1h 30min, 500ms.
+
+Exit status:
+  2    wrong usage
+  124  it was held by others all the time
+  125  globstash itself failed: there is no service, or it refused
+  126  the command cannot be run, or 127: it is not there
+  n    that of the command"
 )]
 pub(in crate::cli) struct Lock {
     /// Wait no longer than this
