@@ -147,7 +147,14 @@ impl fmt::Display for Failure {
             Failure::Output(error) => write!(f, "cannot write standard output: {error}"),
             Failure::Command { name, error } => {
                 let name = escape(name.as_encoded_bytes());
-                write!(f, "cannot run '{name}': {error}")
+                write!(f, "cannot run '{name}': {error}")?;
+                // execve(2), MAX_ARG_STRLEN.
+                match error.kind() {
+                    io::ErrorKind::ArgumentListTooLong => f.write_str(
+                        "\n  a variable or an argument can have 128 KiB: leave out what is larger",
+                    ),
+                    _ => Ok(()),
+                }
             }
             Failure::BeforeCommand(failure) => write!(f, "{failure}"),
         }
