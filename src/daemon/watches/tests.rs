@@ -813,6 +813,39 @@ fn patterns_that_take_long_are_compared_in_the_turns_of_their_watchers() {
     assert!(!world.watches.outbox().is_empty());
 }
 
+/// One change of thousands of variables was compared with such patterns in one turn, half a second.
+#[test]
+fn a_change_of_many_is_compared_in_many_turns_with_patterns_that_take_long() {
+    let mut world = World::new();
+    for n in 0..7 {
+        world.set(&format!("{n}/kkkk"));
+        world.set(&format!("{n}/k"));
+    }
+    world.watch(&["**[k][k]**[k]**[k]"; 64], Start::Initial);
+    world.unblock(0);
+    let before = world.clients[0].replies;
+    world.delete_all(&["{0,1,2,3,4,5}/"]);
+    world.tell();
+    world.deliver();
+    world.turn(0);
+    assert!(world.clients[0].is_awake, "that was not all of it");
+    assert_eq!(
+        world.clients[0].replies, before,
+        "no part of a change is told"
+    );
+    // One that was compared already, and one that was not, come back.
+    for key in ["0/kkkk", "5/kkkk"] {
+        world.set(key);
+        world.tell();
+        world.deliver();
+    }
+    assert!(world.unblock(0) > 1);
+    world.check();
+    let client = &world.clients[0];
+    let deleted = client.events.iter().filter(|(.., value)| value.is_none());
+    assert_eq!((deleted.count(), client.resets), (4, 0));
+}
+
 /// Counting is done in one go, so it must not take long.
 #[test]
 fn a_change_of_many_is_not_counted_with_patterns_that_take_long() {
