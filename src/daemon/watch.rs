@@ -7,18 +7,22 @@
 //! replaced, and is told how many, but never the last one. Variables that come and go while it walks
 //! it is not told of at all; so it gets to the end also if there are very many.
 
+mod sift;
+
+use self::sift::Sift;
 use super::entry::{Fields, write_event};
 use super::failure::REPLY_MAX;
 use super::store::pattern::Patterns;
 use super::store::{Key, Past, Position, Store, Walker, What, text};
-use crate::map::{Bytes, Revision};
+use crate::map::Revision;
 use crate::wire::reply::{Object, Reply};
 
-/// Most steps through the history in one turn, for one watcher. A change of many variables is one
-/// step more than that. So few in tests that a walk takes many turns.
+/// Most steps through the history in one turn, for one watcher. A change of many variables goes beyond
+/// that. So few in tests that a walk takes many turns.
 const STEPS_MAX: usize = if cfg!(test) { 3 } else { 1024 };
 
-/// The same in the steps of [`Patterns::cost`]: patterns can cost much more than a step.
+/// The same in the steps of [`Patterns::cost`]: patterns can cost much more than a step. A change that
+/// takes more than that by itself is compared in several turns.
 pub(super) const WORK_MAX: usize = 100_000;
 /// The same for counting how much of a change of many variables somebody watches: that it does in
 /// one go, up to a millisecond.
@@ -46,6 +50,8 @@ pub(crate) struct Watch {
     position: Position,
     /// What keeps what it needs from being forgotten, after its first turn of several.
     walker: Option<Walker>,
+    /// What comes next, if it has compared only a part of that.
+    sift: Option<Sift>,
     is_up_to_date: bool,
     /// The revision that it was told last.
     heard: Revision,
@@ -108,6 +114,7 @@ impl Watch {
             fields,
             position: (after, None),
             walker: None,
+            sift: None,
             is_up_to_date: false,
             heard: Revision::default(),
             is_to_remind: false,
@@ -259,6 +266,7 @@ impl Watch {
             }
             (self.missed, self.told, self.is_counted) = (0, 0, true);
             (self.is_wide, self.is_lazy) = (false, false);
+            self.sift = None;
         }
         reply.continues();
         drop(reply);
@@ -313,48 +321,82 @@ impl Watch {
     ) -> usize {
         let mut events = reply.array("events");
         let (mut steps, mut stale, mut written) = (0, 0, 0);
-        let mut change: Option<Revision> = None;
-        let mut last = None;
+        let mut told: Option<Revision> = None;
         let mut is_over = true;
         let seen = self.seen();
-        for past in history {
-            let size = events.len() - start;
-            if change != Some(past.revision) {
-                if steps >= steps_max || size > REPLY {
-                    is_over = false;
-                    break;
+        let mut history = history.peekable();
+        let mut change = Vec::new();
+        while let Some(revision) = history.peek().map(|past| past.revision) {
+            if steps >= steps_max || events.len() - start > REPLY {
+                is_over = false;
+                break;
+            }
+            change.clear();
+            while let Some(past) = history.next_if(|past| past.revision == revision) {
+                match past.what {
+                    What::Stale => stale += 1,
+                    // Costs next to nothing, and there are only so many tombstones.
+                    _ if self.never_knew(&past, seen) => {}
+                    _ => change.push(past),
                 }
-                change = Some(past.revision);
-            } else if size > REPLY_MAX {
-                let behind = last.map(|key: Bytes| Key::from(&*key));
-                self.position = (Revision(past.revision.0 - 1), behind);
-                return written;
             }
-            if let What::Stale = past.what {
-                stale += 1;
-                steps += usize::from(stale % STALE == 0);
-                continue;
-            }
-            last = Some(past.key.clone());
-            // Costs next to nothing, and there are only so many tombstones.
-            if self.never_knew(&past, seen) {
-                continue;
-            }
-            steps += 1;
-            if self.patterns.matches(past.key_text()) {
-                write_event(&mut events.object(), &past, self.fields);
+            steps += change.len() + stale / STALE;
+            stale %= STALE;
+            let Some(watched) = self.watched(&change, steps_max) else {
+                is_over = false;
+                break;
+            };
+            let mut last: Option<&Past<'_>> = None;
+            for past in watched {
+                if let Some(last) = last
+                    && events.len() - start > REPLY_MAX
+                {
+                    self.position = (Revision(revision.0 - 1), Some(Key::from(&*last.key)));
+                    return written;
+                }
+                last = Some(past);
+                write_event(&mut events.object(), past, self.fields);
                 written += 1;
-                self.told += u64::from(past.revision > self.counted_from);
+                self.told += u64::from(revision > self.counted_from);
             }
+            told = Some(revision);
         }
         self.is_up_to_date = is_over;
-        let seen = if is_over {
-            Some(store.revision())
-        } else {
-            change
+        let up_to = match is_over {
+            true => Some(store.revision()),
+            false => told,
         };
-        self.position = (seen.unwrap_or(self.position.0), None);
+        if let Some(revision) = up_to {
+            self.position = (revision, None);
+        }
         written
+    }
+
+    /// Those variables of a change that it watches; `None` if finding out takes another turn.
+    fn watched<'p, 's>(
+        &mut self,
+        change: &'p [Past<'s>],
+        steps_max: usize,
+    ) -> Option<Vec<&'p Past<'s>>> {
+        let Some(first) = change.first() else {
+            return Some(Vec::new());
+        };
+        let sift = self.sift.take();
+        let sift = sift.filter(|sift| sift.is_of(first.revision));
+        let is_short = change.len() * (STEP + self.patterns.cost()) <= WORK_MAX;
+        if sift.is_none() && (is_short || change.len() == 1) {
+            let matches = |past: &&Past<'_>| self.patterns.matches(past.key_text());
+            return Some(change.iter().filter(matches).collect());
+        }
+        let mut sift = sift.unwrap_or_else(|| Sift::new(first.revision));
+        let rest = sift.rest(change);
+        let next = &rest[..rest.len().min(steps_max)];
+        sift.compare(next, &self.patterns);
+        if next.len() < rest.len() {
+            self.sift = Some(sift);
+            return None;
+        }
+        Some(change.iter().filter(|past| sift.matches(past)).collect())
     }
 
     /// Whether this is gone, and it was never told that it was there: gone before it began, or come

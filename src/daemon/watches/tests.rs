@@ -829,6 +829,9 @@ fn a_change_of_many_is_compared_in_many_turns_with_patterns_that_take_long() {
     world.deliver();
     world.turn(0);
     assert!(world.clients[0].is_awake, "that was not all of it");
+    // Nor is it counted: that takes too long as well.
+    world.clients[0].is_counted = false;
+    assert!(12 * slow_patterns().cost() > 4 * WORK_MAX);
     assert_eq!(
         world.clients[0].replies, before,
         "no part of a change is told"
