@@ -677,6 +677,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
+    use serde_json::json;
+
     use super::super::connection::MESSAGE_TIME;
     use super::super::service::Service;
     use super::super::store::Store;
@@ -688,8 +690,8 @@ mod tests {
     /// A server, its one connection, and the peer's end of that.
     fn server() -> (Server<Service>, Token, UnixStream) {
         let limits = Limits {
-            variables: 1,
-            bytes: 1,
+            variables: 1000,
+            bytes: 1000,
         };
         let service = Service::new(Store::new(limits).unwrap()).unwrap();
         let mut server = Server::new(service, Signals::open().unwrap(), Vec::new()).unwrap();
@@ -732,26 +734,60 @@ mod tests {
         assert!(second > first);
     }
 
+    /// Connections of watchers of everything.
+    fn listen(server: &mut Server<Service>, count: usize) -> Vec<UnixStream> {
+        let listeners = (0..count).map(|_| {
+            let (mut listener, stream) = UnixStream::pair().unwrap();
+            let watch = b"{\"method\":\"io.globstash.Watch\",\"more\":true}\0";
+            listener.write_all(watch).unwrap();
+            server.add(stream.into()).unwrap();
+            listener
+        });
+        let listeners = listeners.collect();
+        let all: Vec<Token> = server.connections.iter().map(|(token, _)| token).collect();
+        all.into_iter()
+            .for_each(|token| server.serve_connection(token, EventFlags::IN));
+        go_on(server);
+        listeners
+    }
+
+    fn go_on(server: &mut Server<Service>) {
+        while !server.queue.is_empty() {
+            server.go_on();
+        }
+    }
+
+    /// More than the watchers of [`listen`] count in one turn, if there are a hundred of them.
+    fn set_hundred(ttl: u64) -> Vec<u8> {
+        let set = |n| {
+            let key = format!("{ttl}/{n}");
+            json!({ "action": "set", "key": key, "value": "", "ttlUSec": ttl })
+        };
+        let operations: Vec<_> = (0..100).map(set).collect();
+        let parameters = json!({ "operations": operations });
+        let call = json!({ "method": "io.globstash.Apply", "parameters": parameters });
+        format!("{call}\0").into_bytes()
+    }
+
+    /// Both changes were made in one turn, and all watchers counted what they would miss of the first
+    /// before the second: with a thousand of them, everybody else waited for a third of a second.
+    #[test]
+    fn what_is_to_live_for_no_time_goes_when_all_have_heard_that_it_came() {
+        let (mut server, writer, mut peer) = server();
+        let _listeners = listen(&mut server, 100);
+        send(&mut server, writer, &mut peer, &set_hundred(0));
+        assert_eq!(server.service.store().len(), 100);
+        assert!(peer.read(&mut [0; 64]).unwrap() > 0);
+        go_on(&mut server);
+        assert_eq!(server.service.store().len(), 0);
+    }
+
     /// All calls that a read had brought were answered in one turn. Each of them was told to all who
     /// listened; with a thousand of them the others waited for most of a second.
     #[test]
     fn changes_that_many_hear_of_are_made_in_many_turns() {
         let (mut server, writer, mut peer) = server();
-        let _listeners: Vec<UnixStream> = (0..TOLD_MAX)
-            .map(|_| {
-                let (mut listener, stream) = UnixStream::pair().unwrap();
-                let watch = b"{\"method\":\"io.globstash.Watch\",\"more\":true}\0";
-                listener.write_all(watch).unwrap();
-                server.add(stream.into()).unwrap();
-                listener
-            })
-            .collect();
-        let all: Vec<Token> = server.connections.iter().map(|(token, _)| token).collect();
-        all.into_iter()
-            .for_each(|token| server.serve_connection(token, EventFlags::IN));
-        while !server.queue.is_empty() {
-            server.go_on();
-        }
+        let _listeners = listen(&mut server, TOLD_MAX);
         let set =
             "{\"method\":\"io.globstash.Set\",\"parameters\":{\"key\":\"a\",\"value\":\"\"}}\0";
         send(&mut server, writer, &mut peer, set.repeat(5).as_bytes());
