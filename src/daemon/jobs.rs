@@ -43,6 +43,8 @@ pub(crate) enum Work {
     Delete(Collection, Writer),
     /// Apply: one change, in one go. It waits only if it must wait for others to be told of one before.
     Apply(Box<Batch>, Writer),
+    /// Apply, answered: what is to live for no time goes when all who listen have heard that it came.
+    Expire(Box<Batch>),
     /// Watch: for as long as the caller listens. Keeps so many bytes of memory.
     Watch(usize),
     /// Wait, until then. Keeps so many bytes of memory.
@@ -59,7 +61,10 @@ impl Unfinished for Job {
     }
 
     fn changes_something(&self) -> bool {
-        matches!(self.work, Work::Delete(..) | Work::Apply(..))
+        matches!(
+            self.work,
+            Work::Delete(..) | Work::Apply(..) | Work::Expire(_)
+        )
     }
 
     fn ends_with_caller(&self) -> bool {
@@ -80,7 +85,7 @@ impl Unfinished for Job {
     fn is_silent(&self) -> bool {
         matches!(
             self.work,
-            Work::Gather(..) | Work::Delete(..) | Work::Apply(..)
+            Work::Gather(..) | Work::Delete(..) | Work::Apply(..) | Work::Expire(_)
         )
     }
 
@@ -88,7 +93,7 @@ impl Unfinished for Job {
         match &self.work {
             Work::Stream(walk, _) => walk.memory(),
             Work::Gather(collection, _) | Work::Delete(collection, _) => collection.memory(),
-            Work::Apply(batch, _) => batch.memory(),
+            Work::Apply(batch, _) | Work::Expire(batch) => batch.memory(),
             Work::Watch(memory) | Work::Wait(_, memory) => *memory,
         }
     }
@@ -106,8 +111,8 @@ impl Work {
             Work::Gather(collection, fields) => gather(store, collection, *fields, out),
             Work::Delete(collection, writer) => delete(store, collection, *writer, out),
             Work::Apply(batch, writer) => apply(store, batch, *writer, out),
-            // These are woken by changes, see [`super::watches`].
-            Work::Watch(_) | Work::Wait(..) => Ok(Progress::Paused),
+            // The first are woken by changes, see [`super::watches`]; the last says nothing.
+            Work::Watch(_) | Work::Wait(..) | Work::Expire(_) => Ok(Progress::Paused),
         }
     }
 }

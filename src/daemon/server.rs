@@ -676,7 +676,9 @@ impl AsFd for Listener {
 mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
+    use std::process::Command;
 
+    use rustix::event::{PollFd, PollFlags, poll};
     use serde_json::json;
 
     use super::super::connection::MESSAGE_TIME;
@@ -691,7 +693,7 @@ mod tests {
     fn server() -> (Server<Service>, Token, UnixStream) {
         let limits = Limits {
             variables: 1000,
-            bytes: 1000,
+            bytes: 10_000,
         };
         let service = Service::new(Store::new(limits).unwrap()).unwrap();
         let mut server = Server::new(service, Signals::open().unwrap(), Vec::new()).unwrap();
@@ -780,6 +782,36 @@ mod tests {
         assert!(peer.read(&mut [0; 64]).unwrap() > 0);
         go_on(&mut server);
         assert_eq!(server.service.store().len(), 0);
+    }
+
+    /// The same where one change comes of time and the other of the end of a process.
+    #[test]
+    fn what_is_released_goes_when_all_have_heard_what_has_expired() {
+        let (mut server, writer, mut peer) = server();
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        for n in 0..100 {
+            let parameters = json!({ "key": format!("p/{n}"), "value": "", "pid": child.id() });
+            let call = json!({ "method": "io.globstash.Set", "parameters": parameters });
+            send(
+                &mut server,
+                writer,
+                &mut peer,
+                format!("{call}\0").as_bytes(),
+            );
+            go_on(&mut server);
+        }
+        send(&mut server, writer, &mut peer, &set_hundred(100_000));
+        let _listeners = listen(&mut server, 100);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for source in server.service.sources() {
+            poll(&mut [PollFd::from_borrowed_fd(source, PollFlags::IN)], None).unwrap();
+        }
+        server.service.act();
+        assert_eq!(server.service.store().len(), 100);
+        while server.service.store().len() > 0 {
+            server.service.act();
+        }
     }
 
     /// All calls that a read had brought were answered in one turn. Each of them was told to all who

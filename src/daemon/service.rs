@@ -187,9 +187,11 @@ impl Serve for Service {
         let before = self.store.revision();
         self.store.expire_due(clock::now(), DUE_MAX);
         self.tell_changes(before);
-        let before = self.store.revision();
-        self.store.release_due(DUE_MAX);
-        self.tell_changes(before);
+        if !self.watches.is_counting() {
+            let before = self.store.revision();
+            self.store.release_due(DUE_MAX);
+            self.tell_changes(before);
+        }
         self.timer.rearm(self.store.next_due());
         self.arm();
     }
@@ -206,6 +208,13 @@ impl Serve for Service {
         if job.changes_something() && self.watches.count_on(SLICE) {
             return Some(job);
         }
+        if let Work::Expire(batch) = &job.work {
+            let before = self.store.revision();
+            self.store.expire_of(batch, clock::now());
+            self.tell_changes(before);
+            self.arm();
+            return None;
+        }
         let start = out.len();
         let before = self.store.revision();
         job.is_asleep = match job.work {
@@ -221,12 +230,16 @@ impl Serve for Service {
             result => self.settle(&job.method, job.oneway, result.map(drop), start, out),
         }
         self.tell_changes(before);
-        if let Work::Apply(batch, _) = &job.work {
-            let before = self.store.revision();
-            self.store.expire_of(batch, clock::now());
-            self.tell_changes(before);
-        }
         self.arm();
+        if let Work::Apply(batch, _) = job.work
+            && batch.mortal().next().is_some()
+        {
+            job.work = Work::Expire(batch);
+            return match self.watches.is_counting() {
+                true => Some(job),
+                false => self.resume(job, who, out),
+            };
+        }
         None
     }
 

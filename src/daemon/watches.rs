@@ -329,6 +329,11 @@ impl Watches {
             }
             self.let_count(who);
         }
+        self.is_counting()
+    }
+
+    /// Whether some have not counted: another large change should wait for [`Self::count_on`].
+    pub(crate) fn is_counting(&self) -> bool {
         self.large.is_some()
     }
 

@@ -73,7 +73,7 @@ impl Batch {
     }
 
     /// The keys of variables that it gives a time to live.
-    fn mortal(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn mortal(&self) -> impl Iterator<Item = &str> {
         let is_mortal = |action: &Action| matches!(action, Action::Set(_, Some(_)));
         let mortal = self
             .operations
