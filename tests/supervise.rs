@@ -420,6 +420,45 @@ fn while_there_is_no_program_that_works_nothing_is_lost() {
     assert_eq!(fresh.supervisor(), supervisor);
 }
 
+/// A service that crashed while its successor was asked had the next process begin just when the
+/// supervisor sent the signal for the successor. That process did not heed signals yet, so it
+/// was ended, which looked as if it had been asked to: all variables were forgotten.
+#[test]
+fn a_hangup_that_meets_a_crash_loses_nothing() {
+    let fresh = Fresh::new();
+    let (command, service) = installed(&fresh);
+    let set = ["--user", "set", "a", "b"];
+    let mut set = fresh.program(command.to_str().unwrap(), set);
+    assert!(set.status().unwrap().success());
+    let (supervisor, first) = (fresh.supervisor(), fresh.service());
+    let file = |name: &str| fresh.folder.path().join(name);
+    // It can take over as soon as the service begins again, which waits to be told.
+    let script = format!(
+        "#!/bin/sh\ncase $* in *--check*) >'{}'; until [ -e '{}' ]; do :; done; exit 0;; esac\n\
+         >'{}'; until [ -e '{}' ]; do :; done\nexec '{SERVICE}' \"$@\"\n",
+        file("asked").display(),
+        file("begun").display(),
+        file("begun").display(),
+        file("go").display(),
+    );
+    replace(&service, |program| {
+        fs::write(program, script).unwrap();
+        fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+    });
+    signal(supervisor, Signal::HUP);
+    eventually("the program is asked", || file("asked").exists());
+    signal(first, Signal::KILL);
+    eventually("it begins, and its answer was heard", || {
+        let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"));
+        let has_one = children.is_ok_and(|children| children.split_whitespace().count() == 1);
+        file("begun").exists() && has_one
+    });
+    fs::write(file("go"), "").unwrap();
+    let mut get = fresh.program(command.to_str().unwrap(), ["--user", "get", "a"]);
+    assert_eq!(get.output().unwrap().stdout, b"b\n");
+    assert_eq!(fresh.supervisor(), supervisor);
+}
+
 /// As with systemd's socket, a stop turns nobody away.
 #[test]
 fn who_has_called_while_the_service_ends_is_answered_by_the_next() {
@@ -534,6 +573,30 @@ fn a_socket_of_another_user_is_not() {
     chown(fresh.socket(), Some(1000), None).expect("the tests run as root");
     fails(&fresh, "there is a socket of user 1000; remove it");
     assert!(fresh.socket().exists());
+}
+
+/// In `/tmp` others could make the user's folder between the look at it and the call: by moving a folder
+/// of their own there and away, they heard one call in ten.
+#[test]
+fn no_call_goes_to_the_service_of_another_user() {
+    let fresh = Fresh::new();
+    let open = tempfile::tempdir().unwrap();
+    fs::set_permissions(&open, PermissionsExt::from_mode(0o777)).unwrap();
+    let socket = open.path().join("socket");
+    let mut other = fresh.program(SERVICE, [OsStr::new("--address"), socket.as_os_str()]);
+    let mut other = other.uid(4321).gid(4321).spawn().unwrap();
+    eventually("it listens", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
+    fs::rename(&socket, fresh.socket()).unwrap();
+    let output = fresh.command(["set", "a", "secret"]).output().unwrap();
+    let by_library = Client::at(&*fresh.socket()).and_then(|mut client| client.get("a"));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let sentence = "no access to the service at";
+    assert!(said(&output).contains(sentence), "{output:?}");
+    assert!(by_library.is_ok(), "it was told where to call");
 }
 
 #[test]
