@@ -16,8 +16,6 @@ use rustix::process::{
     pidfd_open, pidfd_send_signal, waitid, waitpid,
 };
 
-use super::detach::allow_signals;
-
 /// Where the descriptors begin that are passed.
 const FIRST: RawFd = 3;
 /// The exit status of a child whose program cannot be executed, as in a shell.
@@ -60,6 +58,9 @@ impl Program {
 
     /// Starts it, with descriptors and their names, and with no other environment than this. To be
     /// called while there is one thread.
+    ///
+    /// Signals that are blocked here remain so there: one that comes before the program heeds any
+    /// waits for that, and does not end it.
     pub(crate) fn start(
         &self,
         descriptors: &[(BorrowedFd<'_>, &str)],
@@ -96,7 +97,6 @@ impl Program {
         descriptors: &[(BorrowedFd<'_>, &str)],
         environment: &[(&str, String)],
     ) -> io::Error {
-        allow_signals();
         if let Err(error) = pass(descriptors) {
             return error;
         }

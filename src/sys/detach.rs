@@ -42,7 +42,7 @@ pub(crate) fn begin_anew() {
 }
 
 /// Lets all signals through.
-pub(super) fn allow_signals() {
+fn allow_signals() {
     let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset makes a valid empty set of it before it is read; null for the old one is
     // allowed.
