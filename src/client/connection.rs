@@ -16,6 +16,7 @@ use rustix::net::{
 
 use super::address::Address;
 use super::options::Options;
+use crate::sys::place::check_folder;
 use crate::sys::spin::Spin;
 use crate::wire::frame::{Framer, TooLong};
 
@@ -76,6 +77,7 @@ impl Connection {
         // The limit for sending is also the limit for connecting. None at all would be no limit.
         let connecting = limit.max(Duration::from_micros(1));
         set_socket_timeout(&socket, Timeout::Send, Some(connecting))?;
+        check_folder(address)?;
         let address = address.to_socket_address();
         retry_on_intr(|| connect(&socket, &address))?;
         let limit = Some(options.timeout);

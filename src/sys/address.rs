@@ -18,8 +18,18 @@ use rustix::net::SocketAddrUnix;
 const LENGTH_MAX: usize = 107;
 
 /// Where a service listens: at a path, or at a name in the abstract name space of Linux.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address(OsString);
+#[derive(Clone, Debug, Eq)]
+pub struct Address {
+    place: OsString,
+    /// Whether it is where the user's own service is, and was not given by hand.
+    is_own: bool,
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        self.place == other.place
+    }
+}
 
 /// Why words are no [`Address`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +64,28 @@ impl Address {
         if place.iter().any(|byte| matches!(byte, 0 | b';')) {
             return Err(InvalidAddress::Character);
         }
-        Ok(Address(OsString::from_vec(place.to_vec())))
+        Ok(Address {
+            place: OsString::from_vec(place.to_vec()),
+            is_own: false,
+        })
+    }
+
+    /// The same, as that of the user's own service.
+    pub(super) fn own(self) -> Address {
+        Address {
+            is_own: true,
+            ..self
+        }
+    }
+
+    /// The folder of the user's own service, unless the address was given by hand.
+    pub(super) fn own_folder(&self) -> Option<&Path> {
+        self.path().filter(|_| self.is_own)?.parent()
     }
 
     /// The address as the kernel takes it.
     pub(crate) fn to_socket_address(&self) -> SocketAddrUnix {
-        match self.0.as_bytes() {
+        match self.place.as_bytes() {
             [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name),
             path => SocketAddrUnix::new(path),
         }
@@ -68,13 +94,13 @@ impl Address {
 
     /// The file of the socket; an abstract name has none.
     pub fn path(&self) -> Option<&Path> {
-        let path = Path::new(&self.0);
+        let path = Path::new(&self.place);
         path.has_root().then_some(path)
     }
 
     /// `/path` or `@name`, for sentences.
     pub(crate) fn place(&self) -> &OsStr {
-        &self.0
+        &self.place
     }
 }
 
@@ -103,7 +129,7 @@ impl From<&Address> for Address {
 /// With the scheme, as varlinkctl takes it: `unix:/path`.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "unix:{}", self.0.display())
+        write!(f, "unix:{}", self.place.display())
     }
 }
 

@@ -6,11 +6,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::process::{Uid, geteuid};
 
 use super::address::{Address, InvalidAddress};
@@ -19,6 +20,8 @@ use super::address::{Address, InvalidAddress};
 pub(crate) const VARIABLE: &str = "XDG_RUNTIME_DIR";
 
 const MACHINE: &str = "/run/globstash";
+/// What the user's socket is called in a folder that others have things in as well.
+const SOCKET: &str = "globstash";
 
 /// A place where a service is without being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,29 +97,46 @@ fn user_in(
     uid: Uid,
     runtime_directory: Option<OsString>,
 ) -> Result<Address, NoUserAddress> {
-    use NoUserAddress::{RuntimeDirectory, Untrusted};
-    if let Some(directory) = runtime_directory.map(PathBuf::from) {
-        if !directory.is_absolute() {
-            return Err(RuntimeDirectory(InvalidAddress::Form));
-        }
-        let address = Address::parse(directory.join("globstash")).map_err(RuntimeDirectory)?;
-        return match is_own(&directory, uid) {
-            true => Ok(address),
-            false => Err(Untrusted(directory)),
-        };
-    }
     let run = root.join(format!("run/user/{uid}"));
-    if run.is_dir() {
-        return match is_own(&run, uid) {
-            true => Address::parse(run.join("globstash")).map_err(RuntimeDirectory),
-            false => Err(Untrusted(run)),
-        };
+    let (folder, name) = match runtime_directory {
+        Some(directory) => (directory.into(), SOCKET),
+        None if run.is_dir() => (run, SOCKET),
+        None => (temporary(root, uid), "socket"),
+    };
+    if !folder.is_absolute() {
+        return Err(NoUserAddress::RuntimeDirectory(InvalidAddress::Form));
     }
-    let temporary = temporary(root, uid);
-    if !is_private(&temporary, uid) {
-        return Err(Untrusted(temporary));
+    let address = Address::parse(folder.join(name)).map_err(NoUserAddress::RuntimeDirectory)?;
+    match is_trusted(root, &folder, uid) {
+        Some(false) => Err(NoUserAddress::Untrusted(folder)),
+        Some(true) | None => Ok(address.own()),
     }
-    Address::parse(temporary.join("socket")).map_err(RuntimeDirectory)
+}
+
+/// To be called right before a connection: fails at the user's own address unless its folder is there
+/// and trusted. One that was not there when it was looked for could be another's by now; one that
+/// is there and the user's stays that.
+pub(crate) fn check_folder(address: &Address) -> Result<(), Errno> {
+    check_folder_in(Path::new("/"), geteuid(), address)
+}
+
+/// [`check_folder`], with all it depends on.
+fn check_folder_in(root: &Path, uid: Uid, address: &Address) -> Result<(), Errno> {
+    let Some(folder) = address.own_folder() else {
+        return Ok(());
+    };
+    match is_trusted(root, folder, uid) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Errno::ACCESS),
+        None => Err(Errno::NOENT),
+    }
+}
+
+fn is_trusted(root: &Path, folder: &Path, uid: Uid) -> Option<bool> {
+    match folder == temporary(root, uid) {
+        true => is_private(folder, uid),
+        false => is_own(folder, uid),
+    }
 }
 
 /// Where everybody can make folders, each user has one, as tmux(1) does it.
@@ -124,20 +144,24 @@ pub(crate) fn temporary(root: &Path, uid: Uid) -> PathBuf {
     root.join(format!("tmp/globstash-{uid}"))
 }
 
-/// Whether nobody but the user can have put something into a folder. One that is not there is
-/// fine: there is no service then.
-fn is_own(folder: &Path, uid: Uid) -> bool {
-    match folder.metadata() {
-        Ok(data) => data.is_dir() && data.uid() == uid.as_raw() && data.mode() & 0o022 == 0,
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    }
+/// Whether nobody but the user can have put something into a folder; `None` if it is not there:
+/// there is no service then.
+fn is_own(folder: &Path, uid: Uid) -> Option<bool> {
+    is_closed(folder.metadata(), uid, 0o022)
 }
 
 /// The same of a folder in a place where everybody can make links.
-pub(crate) fn is_private(folder: &Path, uid: Uid) -> bool {
-    match folder.symlink_metadata() {
-        Ok(data) => data.is_dir() && data.uid() == uid.as_raw() && data.mode() & 0o077 == 0,
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
+pub(crate) fn is_private(folder: &Path, uid: Uid) -> Option<bool> {
+    is_closed(folder.symlink_metadata(), uid, 0o077)
+}
+
+fn is_closed(found: io::Result<Metadata>, uid: Uid, to_others: u32) -> Option<bool> {
+    match found {
+        Ok(data) => {
+            Some(data.is_dir() && data.uid() == uid.as_raw() && data.mode() & to_others == 0)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(_) => Some(false),
     }
 }
 
@@ -222,6 +246,29 @@ mod tests {
         }
     }
 
+    /// Others could make it between the look and the call: by moving a folder of their own there and
+    /// away again, they heard one call in ten.
+    #[test]
+    fn nobody_is_called_in_a_folder_that_is_not_there() {
+        let root = tempfile::tempdir().unwrap();
+        let uid = getuid();
+        let folder = root.path().join(format!("tmp/globstash-{uid}"));
+        let address = user_in(root.path(), uid, None).unwrap();
+        let check = |address: &Address| check_folder_in(root.path(), uid, address);
+        assert_eq!(check(&address), Err(Errno::NOENT));
+        fs::create_dir_all(&folder).unwrap();
+        assert_eq!(
+            check(&address),
+            Err(Errno::ACCESS),
+            "others can look into it"
+        );
+        fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(check(&address), Ok(()));
+        fs::remove_dir(&folder).unwrap();
+        let by_hand = Address::parse(address.place()).unwrap();
+        assert_eq!(check(&by_hand), Ok(()), "whoever says where knows better");
+    }
+
     #[test]
     fn a_folder_that_others_can_write_to_is_not_trusted() {
         let root = tempfile::tempdir().unwrap();
@@ -235,7 +282,8 @@ mod tests {
         assert!(!is_trusted());
         mode(0o700);
         assert!(is_trusted());
-        assert!(!is_private(&folder, Uid::from_raw(uid.as_raw() + 1)));
+        let other = Uid::from_raw(uid.as_raw() + 1);
+        assert_eq!(is_private(&folder, other), Some(false));
 
         fs::remove_dir(&folder).unwrap();
         symlink(root.path(), &folder).unwrap();

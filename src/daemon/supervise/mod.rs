@@ -130,7 +130,7 @@ fn make_folder(address: &Address) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
         // Somebody may have been faster.
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ if place::is_private(folder, geteuid()) => Ok(()),
+        _ if place::is_private(folder, geteuid()) == Some(true) => Ok(()),
         _ => Err(io::Error::other(NoUserAddress::Untrusted(own))),
     }
 }
