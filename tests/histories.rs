@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::manager::Manager;
-use globstash::{Client, Condition, Error};
+use globstash::{Batch, Client, Condition, Error};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
 /// How many clients there are, and on how many variables they meet.
@@ -47,6 +47,9 @@ enum Call {
     Replace(String, String, u64),
     Delete(String),
     Increment(String),
+    /// Deletes one, which must have this revision, and gives its place and this value to another:
+    /// both at once, or neither.
+    Move(String, String, String, u64),
     /// Everything at one moment.
     List,
 }
@@ -82,18 +85,27 @@ impl State {
         self.revision
     }
 
+    /// 0 if it is not defined.
+    fn revision_of(&self, key: &str) -> u64 {
+        self.variables.get(key).map_or(0, |(_, revision)| *revision)
+    }
+
     /// What a service with one client does.
     fn answer(&mut self, call: &Call) -> Told {
         match call {
             Call::Get(key) => Told::Variable(self.variables.get(key).cloned()),
             Call::Set(key, value) => Told::Changed(self.set(key, value.clone())),
-            Call::Replace(key, value, wanted) => {
-                let revision = self.variables.get(key).map_or(0, |(_, revision)| *revision);
-                match revision == *wanted {
-                    true => Told::Changed(self.set(key, value.clone())),
-                    false => Told::Refused,
+            Call::Replace(key, value, wanted) => match self.revision_of(key) == *wanted {
+                true => Told::Changed(self.set(key, value.clone())),
+                false => Told::Refused,
+            },
+            Call::Move(from, to, value, wanted) => match self.revision_of(from) == *wanted {
+                true => {
+                    self.variables.remove(from);
+                    Told::Changed(self.set(to, value.clone()))
                 }
-            }
+                false => Told::Refused,
+            },
             Call::Delete(key) => {
                 let was_there = self.variables.remove(key).is_some();
                 self.revision += u64::from(was_there);
@@ -203,6 +215,13 @@ fn make(client: &mut Client, call: &Call) -> Told {
                 Condition::revision(globstash::Revision(*revision)),
             )
             .map(|revision| Told::Changed(revision.0)),
+        Call::Move(from, to, value, revision) => {
+            let is_there = Condition::revision(globstash::Revision(*revision));
+            let batch = Batch::new().check(from, is_there);
+            client
+                .apply(batch.delete(from).set(to, &**value))
+                .map(|revision| Told::Changed(revision.0))
+        }
         Call::Delete(key) => client
             .delete(key)
             .map(|deleted| Told::Changed(deleted.revision.0)),
@@ -224,20 +243,23 @@ fn make(client: &mut Client, call: &Call) -> Told {
 
 /// Calls that make sense one after the other, at random.
 fn next_call(random: &mut Random, name: &str, seen: &BTreeMap<String, u64>) -> Call {
-    let key = format!("key/{}", random.below(KEYS));
+    let number = random.below(KEYS);
+    let key = format!("key/{number}");
     let value = match random.below(4) {
         0 => random.below(1000).to_string(),
         1 => name.repeat(2000),
         _ => name.to_owned(),
     };
-    match random.below(10) {
+    let revision = seen.get(&key).copied().unwrap_or(0);
+    match random.below(12) {
         0..4 => Call::Get(key),
         4..6 => Call::Set(key, value),
-        6 => {
-            let revision = seen.get(&key).copied().unwrap_or(0);
-            Call::Replace(key, value, revision)
-        }
+        6 => Call::Replace(key, value, revision),
         7 => Call::Delete(key),
+        8..10 => {
+            let other = (number + 1 + random.below(KEYS - 1)) % KEYS;
+            Call::Move(key, format!("key/{other}"), value, revision)
+        }
         _ => Call::Increment(key),
     }
 }
@@ -361,6 +383,13 @@ fn what_must_not_be_is_noticed() {
     assert!(
         !one_by_one(&[one.clone(), other, wrong]),
         "a revision of another value"
+    );
+    let moved = Call::Move(key(), "other".to_owned(), "a".to_owned(), 1);
+    let moved = (0, moved, Told::Changed(2));
+    assert!(one_by_one(&[one.clone(), moved.clone(), nothing.clone()]));
+    assert!(
+        !one_by_one(&[one.clone(), moved, old.clone()]),
+        "half of what is done at once"
     );
     let again = (0, set("b"), Told::Changed(1));
     assert!(!one_by_one(&[one.clone(), again]), "a revision twice");
