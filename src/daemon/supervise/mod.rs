@@ -59,8 +59,8 @@ pub(super) fn start(options: &Options) -> io::Result<ExitCode> {
     }
 }
 
-/// What the options say on where the service is, and with which mode its socket; none, if that is
-/// left to the caller's umask.
+/// What the options say on where the service is, and with which mode its socket. None where an
+/// address was given by hand: then it is the owner's alone, by the umask in the background.
 fn whereabouts(options: &Options) -> io::Result<(Address, Option<u32>)> {
     let place = match (&options.address, options.user) {
         (Some(address), _) => return Ok((address.clone(), None)),
