@@ -5,10 +5,10 @@ set_up
 
 globstash lock build -- sleep infinity &
 holder=$!
-held() { globstash exists build; }
-eventually "a command holds the key" held
+runs() { [[ $(</proc/$holder/comm) == sleep ]]; }
+eventually "a command runs that holds the key" runs
 check "as the process that it was before" "$holder" "$(globstash get build)"
-check_like "which can be seen" "build=$holder  * ($(</proc/$holder/comm)), until process $holder ends" "$(globstash list -l)"
+check_like "which can be seen" "build=$holder  * (sleep), until process $holder ends" "$(globstash list -l)"
 
 before=$(main_pid)
 kill -KILL "$before"
