@@ -142,3 +142,24 @@ fn a_lock_whose_answer_was_lost_is_known_to_be_ours() {
     assert_eq!(output.unwrap().status.code(), Some(127));
     eventually("its end releases it", || !is_held(&daemon, "k"));
 }
+
+/// The service is stopped, not gone: connecting succeeds, and no answer ever comes.
+#[test]
+fn a_lock_ends_in_time_also_if_the_service_says_nothing() {
+    let daemon = Daemon::start();
+    daemon.signal(Signal::STOP);
+    let output = daemon
+        .command(["lock", "-t", "100ms", "k", "--", "globstash-test-sh"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(124));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        format!(
+            "globstash: not in time: the service at {} does not answer\n",
+            daemon.socket().display()
+        )
+    );
+    daemon.signal(Signal::CONT);
+    eventually("it is not held", || !is_held(&daemon, "k"));
+}
