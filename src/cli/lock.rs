@@ -9,19 +9,26 @@
 //! it: there is no order among them.
 
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::process;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 
+use crate::client::address::Address;
 use crate::client::escape::escape;
-use crate::client::{Client, Condition, Entry, Error, Terms, Until, Writer};
+use crate::client::{Client, Condition, Entry, Error, Options, Terms, Until, Writer};
 
 use super::Context;
 use super::args::Lock;
 use super::env::become_command;
 use super::outcome::{Answer, Failure};
 use super::process::{is_ancestor, name};
+
+/// Whatever time is given, so long the service has to answer at all: it may have to be started.
+const LEAST: Duration = Duration::from_secs(1);
+/// So long it has for each answer, however little time is left.
+const LATE: Duration = Duration::from_millis(200);
 
 /// A lock that is to be taken.
 struct Attempt<'a> {
@@ -30,6 +37,8 @@ struct Attempt<'a> {
     /// What others read in it: who holds it.
     value: String,
     deadline: Option<Instant>,
+    /// When it is over also for a service that says nothing.
+    patience: Option<Instant>,
     has_warned: bool,
 }
 
@@ -49,38 +58,57 @@ fn take(args: &Lock, context: &Context) -> Result<Answer, Failure> {
         let sentence = "--json is for printing, not for running a command";
         return Err(Failure::Usage(sentence.to_owned()));
     }
-    let mut attempt = Attempt {
-        client: context.connect()?,
-        key: &args.key,
-        value: process::id().to_string(),
-        deadline: args.timeout.and_then(|it| Instant::now().checked_add(it)),
-        has_warned: false,
-    };
-    match attempt.take()? {
+    let taken = Attempt::begin(args, context).and_then(|mut attempt| attempt.take());
+    let why = match taken {
         // What is open here closes when the command is executed.
-        Taken::Ours => Err(become_command(&args.command, [("", ""); 0])),
-        Taken::NotInTime(holder) => {
-            let sentence = match holder {
-                Some(holder) => format!("not in time: {}", held(&holder)),
-                None => format!("not in time: {}", escape(&args.key)),
-            };
-            say(&sentence);
-            Ok(Answer::Late)
-        }
-    }
+        Ok(Taken::Ours) => return Err(become_command(&args.command, [("", ""); 0])),
+        Ok(Taken::NotInTime(Some(holder))) => held(&holder),
+        Ok(Taken::NotInTime(None)) => escape(&args.key).to_string(),
+        Err(Failure::Service(error)) => match silent(&error) {
+            // If we hold it after all, it is released by our end.
+            Some(address) if args.timeout.is_some() => {
+                let place = escape(address.place().as_bytes());
+                format!("the service at {place} does not answer")
+            }
+            _ => return Err(error.into()),
+        },
+        Err(failure) => return Err(failure),
+    };
+    say(&format!("not in time: {why}"));
+    Ok(Answer::Late)
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    fn begin(args: &'a Lock, context: &Context) -> Result<Attempt<'a>, Failure> {
+        let started = Instant::now();
+        let patience = args.timeout.map(|it| it.max(LEAST));
+        let options = Options::new();
+        let options = patience.map_or(options.clone(), |it| options.timeout(it));
+        Ok(Attempt {
+            client: context.connect_with(&options)?,
+            key: &args.key,
+            value: process::id().to_string(),
+            deadline: args.timeout.and_then(|it| started.checked_add(it)),
+            patience: patience.and_then(|it| started.checked_add(it)),
+            has_warned: false,
+        })
+    }
+
     fn take(&mut self) -> Result<Taken, Failure> {
         loop {
             let terms = Terms::new().only_if(Condition::undefined()).own_process();
+            self.hurry();
             match self.client.set_with(self.key, &self.value, terms) {
                 Ok(_) => return Ok(Taken::Ours),
                 Err(Error::ConditionFailed { .. }) => {}
+                Err(error) if self.patience.is_some() && silent(&error).is_some() => {
+                    return Err(error.into());
+                }
                 Err(Error::OutcomeUnknown(why)) if self.is_ours(&why)? => return Ok(Taken::Ours),
                 Err(Error::OutcomeUnknown(_)) => {}
                 Err(error) => return Err(error.into()),
             }
+            self.hurry();
             let holder = self.client.entry(self.key)?;
             if let Some(holder) = &holder {
                 self.warn(holder)?;
@@ -97,9 +125,18 @@ impl Attempt<'_> {
         }
     }
 
+    /// Gives the service no more than the time that is left for its next answer.
+    fn hurry(&mut self) {
+        if let Some(patience) = self.patience {
+            let left = patience.saturating_duration_since(Instant::now());
+            self.client.set_timeout(left.max(LATE));
+        }
+    }
+
     /// Whether we hold it after all, when the answer to that was lost: the service may have died
     /// after it had done it. Asked again it would say that it is taken, if by ourselves.
     fn is_ours(&mut self, why: &Error) -> Result<bool, Failure> {
+        self.hurry();
         let Some(entry) = self.client.entry(self.key)? else {
             return Ok(false);
         };
@@ -139,6 +176,15 @@ impl Attempt<'_> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Where the service is that says nothing, if that is what went wrong.
+fn silent(error: &Error) -> Option<&Address> {
+    match error {
+        Error::OutcomeUnknown(why) => silent(why),
+        Error::Silent { address, .. } => Some(address),
+        _ => None,
     }
 }
 

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::client::address::{self, Address};
-use crate::client::{Client, Patterns};
+use crate::client::{Client, Options, Patterns};
 use crate::sys::place::Place;
 
 use args::{Arguments, Command, Service, Variables};
@@ -92,10 +92,16 @@ struct Context {
 impl Context {
     /// Connects. Where no systemd runs that would start the service with the first call, we do.
     fn connect(&self) -> Result<Client, Failure> {
-        match Client::at(&self.address) {
+        self.connect_with(&Options::new())
+    }
+
+    /// The same, where the ordinary way does not do.
+    fn connect_with(&self, options: &Options) -> Result<Client, Failure> {
+        let connect = || options.clone().at(&self.address);
+        match connect() {
             Err(error) => {
                 start::start(self.place, error)?;
-                Ok(Client::at(&self.address)?)
+                Ok(connect()?)
             }
             client => Ok(client?),
         }

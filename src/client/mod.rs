@@ -502,6 +502,12 @@ impl Client {
         keeper.and_then(Result::ok).unwrap_or(Keeper::Unknown)
     }
 
+    /// Gives the service so long for each answer from now on, as [`Options::timeout`] does.
+    #[cfg(feature = "command")]
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.route.options = self.route.options.clone().timeout(timeout);
+    }
+
     /// Asks how the service is doing.
     pub fn status(&mut self) -> Result<Status, Error> {
         let args = generated::GetStatus_Args {};

@@ -30,7 +30,7 @@ A time is a number of seconds, or numbers with units, as in systemd: 30s, 5min,
 
 Exit status:
   2    wrong usage
-  124  it was held by others all the time
+  124  it was not in time: held by others, or the service did not answer
   125  globstash itself failed: there is no service, or it refused
   126  the command cannot be run, or 127: it is not there
   n    that of the command"
