@@ -6,9 +6,10 @@ mod common;
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -313,22 +314,109 @@ fn an_import_is_one_change_unless_it_is_wanted_in_parts() {
 
 #[test]
 fn an_import_in_parts_that_breaks_off_tells_how_far_it_came() {
-    let daemon = Daemon::start();
+    let daemon = Daemon::start_with(|command| {
+        command.args(["--maximum-variables", "4097"]);
+    });
     let mut lines: String = (0..4096).map(|key| format!("k/{key:05}=v\n")).collect();
-    lines += "a=1\nb=2\n=3\n";
+    lines += "a=1\nb=2\n";
     let (status, said) = import(&daemon, lines.as_bytes(), &["--in-parts"]);
     assert_eq!(status, Some(4));
-    let [what, how_far] = said.lines().collect::<Vec<_>>()[..] else {
-        panic!("{said}");
-    };
-    assert!(
-        what.starts_with("globstash: '' cannot be a key: "),
-        "{what}"
-    );
-    assert_eq!(
-        how_far,
-        "  the variables before line 4097 (a) are set, the others are not"
-    );
+    let how_far = "\n  the variables before line 4097 (a) are set, the others are not\n";
+    assert!(said.ends_with(how_far), "{said}");
     let status = daemon.ask("io.globstash.GetStatus", json!({}));
     assert_eq!(status["variables"], 4096);
+}
+
+#[test]
+fn what_no_variable_can_be_is_told_with_its_line_before_anything_is_changed() {
+    let daemon = Daemon::start();
+    let many: String = (0..4096).map(|key| format!("k/{key:05}=v\n")).collect();
+    let long = "v".repeat((1 << 20) + 1);
+    for (line, what) in [
+        (
+            "=3".to_owned(),
+            "has a key that cannot be one: a key has at least one character",
+        ),
+        (
+            format!("{}=1", "k".repeat(256)),
+            "has a key that cannot be one: the key has 256 bytes, it can have at most 255",
+        ),
+        (
+            "a\\nb=1".to_owned(),
+            "has a key that cannot be one: a key cannot contain control characters",
+        ),
+        (
+            format!("a={long}"),
+            "has a value of 1048577 bytes, 1048576 are allowed",
+        ),
+        ("a=1\r".to_owned(), "ends with CR LF, not with LF alone"),
+        (
+            format!("a={}", "\\x01".repeat(2 << 20)),
+            "is longer than a variable can be",
+        ),
+    ] {
+        let lines = format!("{many}{line}\nb=2\n");
+        let (status, said) = import(&daemon, lines.as_bytes(), &["--in-parts"]);
+        assert_eq!(status, Some(4), "{said}");
+        let told = format!("globstash: line 4097 {what}");
+        assert!(said.starts_with(&told), "{said}");
+        assert!(said.contains("; nothing was changed"), "{said}");
+    }
+    let (status, said) = import(&daemon, b"\xef\xbb\xbfa=1\n", &[]);
+    assert_eq!(status, Some(4));
+    assert_eq!(
+        said,
+        "globstash: line 1 begins with a byte order mark, which has to be taken off; \
+         nothing was changed\n"
+    );
+    let status = daemon.ask("io.globstash.GetStatus", json!({}));
+    assert_eq!(
+        (&status["variables"], &status["revision"]),
+        (&json!(0), &json!(0))
+    );
+}
+
+#[test]
+fn what_is_exported_never_begins_with_a_byte_order_mark() {
+    let daemon = Daemon::start();
+    daemon.ask(
+        "io.globstash.Set",
+        json!({ "key": "\u{feff}k", "value": "1\r" }),
+    );
+    assert_eq!(export(&daemon), b"\\xef\\xbb\\xbfk=1\\r\n");
+    assert_eq!(import(&daemon, b"\\xef\\xbb\\xbfk=1\\r\n", &[]), FINE);
+}
+
+/// What one change cannot have, or no line, is not read to its end, which may never come.
+#[test]
+fn an_import_is_not_read_further_than_it_can_be_used() {
+    let daemon = Daemon::start();
+    let feed = |piece: Vec<u8>, options: &[&str]| {
+        let mut command = daemon.command(["import"].iter().chain(options));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let mut written = 0;
+        // Were all of it read it would be refused only after that.
+        while written < 512 << 20 && input.write_all(&piece).is_ok() {
+            written += piece.len();
+        }
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(written < 64 << 20, "{written}: {said}");
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        said
+    };
+    let too_long = "globstash: line 1 is longer than a variable can be; nothing was changed\n";
+    assert_eq!(feed(vec![0; 1 << 20], &[]), too_long);
+    assert_eq!(feed(vec![0; 1 << 20], &["--in-parts"]), too_long);
+    let said = feed(b"a=1\n".repeat(1 << 18), &[]);
+    assert!(
+        said.starts_with("globstash: this is too much for one change"),
+        "{said}"
+    );
 }
