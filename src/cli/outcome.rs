@@ -47,8 +47,8 @@ pub(super) enum Failure {
     No(String),
     /// The service, or the way to it.
     Service(Error),
-    /// The same, after a part of what was asked was done.
-    Partly { error: Error, done: String },
+    /// Another one, after a part of what was asked was done.
+    Partly { failure: Box<Failure>, done: String },
     /// There is no service, as told first, and none could be started, as told second.
     NotStarted(String, String),
     /// More on standard input than is ever sent.
@@ -103,11 +103,10 @@ impl Failure {
             Failure::No(_) => NO,
             Failure::Service(Error::InvalidAddress(_) | Error::InvalidEnvironment { .. }) => USAGE,
             Failure::Service(Error::ConditionFailed { .. }) => NO,
-            Failure::Service(error) | Failure::Partly { error, .. } if error.is_refusal() => {
-                REFUSED
-            }
+            Failure::Service(error) if error.is_refusal() => REFUSED,
+            Failure::Partly { failure, .. } => failure.status(),
             Failure::TooLarge { .. } | Failure::Refused(_) => REFUSED,
-            Failure::Service(_) | Failure::Partly { .. } | Failure::NotStarted(..) => NO_SERVICE,
+            Failure::Service(_) | Failure::NotStarted(..) => NO_SERVICE,
             Failure::Input(_) | Failure::Output(_) => STREAM,
             Failure::Command { error, .. } => match error.kind() {
                 io::ErrorKind::NotFound => NOT_FOUND,
@@ -136,7 +135,9 @@ impl fmt::Display for Failure {
                 why.lines()
                     .try_for_each(|line| write!(f, "\n  {}", line.trim()))
             }
-            Failure::Partly { error, done } => write!(f, "{error}\n  {done}, the others are not"),
+            Failure::Partly { failure, done } => {
+                write!(f, "{failure}\n  {done}, the others are not")
+            }
             Failure::TooLarge { key } => write!(
                 f,
                 "the value of {} is too large: more than {}",

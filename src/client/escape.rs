@@ -60,12 +60,13 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Whether a character is not seen, but does something to what is: control characters, ends of
-/// lines and paragraphs, and the marks that turn the direction of writing.
+/// lines and paragraphs, the marks that turn the direction of writing, and the one of the order of
+/// bytes, which at the beginning of a file is taken for no part of it.
 pub(crate) fn is_hidden(char: char) -> bool {
     char.is_control()
         || matches!(
             char,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
         )
 }
 
@@ -122,6 +123,7 @@ mod tests {
             ("\u{9b}2J".as_bytes(), r"\xc2\x9b2J"),
             ("\u{202e}txt.exe".as_bytes(), r"\xe2\x80\xaetxt.exe"),
             ("one\u{2028}line".as_bytes(), r"one\xe2\x80\xa8line"),
+            ("\u{feff}a".as_bytes(), r"\xef\xbb\xbfa"),
             (b"\xff\xfea\xc3", r"\xff\xfea\xc3"),
         ] {
             assert_eq!(escape(bytes).to_string(), shown);

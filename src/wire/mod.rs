@@ -6,9 +6,9 @@
 //! [`introspection`] answers `org.varlink.service`.
 //!
 //! [`text`] says what may be told as text; programs that call the service need that and [`frame`]
-//! alone.
+//! alone. `key` says what can be a key.
 //!
-//! Nothing here knows a socket, a key or a value's meaning; every part can be fuzzed as a pure
+//! Nothing here knows a socket or what keys and values mean; every part can be fuzzed as a pure
 //! function.
 
 #[cfg(feature = "service")]
@@ -18,6 +18,8 @@ pub(crate) mod frame;
 pub(crate) mod introspection;
 #[cfg(feature = "service")]
 pub(crate) mod json;
+#[cfg(any(feature = "command", feature = "service"))]
+pub(crate) mod key;
 #[cfg(feature = "service")]
 pub(crate) mod object;
 #[cfg(feature = "service")]

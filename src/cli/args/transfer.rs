@@ -81,7 +81,8 @@ Set the variables that 'globstash export' has printed, all or none.
     after_help = ending!(
         "One line is one variable, KEY=VALUE, with \\n, \\t, \\r, \\x1b and \\\\ for what cannot"
         "stand there. A line that is none changes nothing. Other variables stay as they are."
-        "Up to 4,096 variables, with 8 MiB, are set at once; more only with --in-parts."
+        "Up to 4,096 variables, with 8 MiB, are set at once; more only with --in-parts. Then"
+        "up to 64 MiB are checked before anything is set, and so on with what follows."
         "";
         "0  done"
     )
