@@ -33,6 +33,19 @@ macro_rules! ending {
             "  5  standard input or output failed"
         )
     };
+    // Some are longer, and come last.
+    ($($line:literal)*; $($status:literal)*; $($longer:literal)+) => {
+        concat!(
+            $($line, "\n",)*
+            "Exit status:\n",
+            $("  ", $status, "\n",)*
+            "  2    wrong usage\n",
+            "  3    the service cannot be reached, or the connection was lost\n",
+            "  4    the service refused\n",
+            "  5    standard input or output failed"
+            $(, "\n  ", $longer)+
+        )
+    };
 }
 
 mod lock;
@@ -61,10 +74,10 @@ Global variables for every process on this machine.
         "Environment:"
         "  GLOBSTASH_ADDRESS  the address of the service, if no option says which"
         "";
-        "0  done; also to read or delete what is not defined"
-        "1  the answer is no: not defined, or not as it had to be"
+        "0    done; also to read or delete what is not defined"
+        "1    the answer is no: not defined, or not as it had to be";
         "124  it was not in time: wait, lock"
-        "n  of a command that was run; 125, 126 or 127 if it did not come to that"
+        "n    of a command that was run; 125, 126 or 127 if it did not come to that"
     ),
     arg_required_else_help = true,
     subcommand_required = true
@@ -345,7 +358,7 @@ Print the present state, and then every change.
         "standard input; of a value that has a NUL or more than 128 KiB only there. One"
         "runs at a time. Of what changes meanwhile it is told the last of each key."
         "";
-        "0    nobody reads the output any more, or the first change came, with --once"
+        "0    nobody reads the output any more, or the first change came, with --once";
         "125  with --once and a command: globstash itself failed"
         "126  the command cannot be run, or 127: it is not there"
         "n    with --once and a command: that of the command"
@@ -382,7 +395,7 @@ Wait until a variable is defined, or as wanted, then print its value.
         "The value is printed as by 'globstash get'. A time is a number of seconds, or"
         "numbers with units, as in systemd: 30s, 5min, 1h 30min, 500ms."
         "";
-        "0    it is as wanted"
+        "0    it is as wanted";
         "124  it was not in time"
     )
 )]

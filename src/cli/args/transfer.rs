@@ -23,7 +23,7 @@ Give variables to a shell or to a command, as environment variables.
         "taken, because others could choose what your programs do: --any-writer takes all."
         "If something is wrong with one variable, nothing is printed and nothing is run."
         "";
-        "0    done"
+        "0    done";
         "125  with a command: globstash itself failed"
         "126  the command cannot be run, or 127: it is not there"
         "n    with a command: that of the command"
