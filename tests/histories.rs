@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::manager::Manager;
+use common::random::Random;
 use globstash::{Batch, Client, Condition, Error};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
@@ -24,18 +25,6 @@ const KEYS: u64 = 3;
 /// Calls of each client in a history, in which there is one crash: the tester tries all orders of
 /// calls that were lost, of which each crash brings some.
 const CALLS: usize = 8;
-
-/// Numbers that are the same in every run: xorshift, by George Marsaglia.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 // ---- the model ----
 

@@ -6,20 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use common::random::Random;
 use common::{Daemon, Peer, call, frame, listed};
 use serde_json::{Value, json};
-
-/// Numbers that are the same in every run: xorshift, by George Marsaglia.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 #[test]
 fn what_was_acknowledged_to_one_is_seen_by_all_others_at_once() {

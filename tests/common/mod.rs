@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 pub mod manager;
+pub mod random;
 
 use std::ffi::OsStr;
 use std::fs::File;
