@@ -506,6 +506,102 @@ fn status_tells_how_it_was_started_and_how_it_is_ended() {
     assert!(status.ends_with(&expected), "{status}");
 }
 
+// ---- a service that is gone, and its supervisor with it ----
+
+/// Plays a service without a supervisor that is killed when somebody has called: its socket stays
+/// behind, and nobody listens there by the time that the caller hears of it.
+fn dying(fresh: &Fresh) -> thread::JoinHandle<()> {
+    let listener = UnixListener::bind(fresh.socket()).unwrap();
+    thread::spawn(move || {
+        let (caller, _) = listener.accept().expect("a command calls");
+        let mut caller = Peer::new(caller);
+        assert!(caller.wait_for_bytes(), "it asks for something");
+        drop(listener);
+    })
+}
+
+/// A process that was killed listens for a moment yet. Who connected then lost that connection, was
+/// refused another, and told that there is no service.
+#[test]
+fn who_has_called_a_dying_service_starts_another() {
+    for arguments in [&["get", "a"][..], &["list"], &["status"], &["export"]] {
+        let fresh = Fresh::new();
+        let dying = dying(&fresh);
+        let arguments = ["--user"].iter().chain(arguments);
+        let output = fresh.program(COMMAND, arguments).output().unwrap();
+        dying.join().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(fresh.processes().len(), 2, "{output:?}");
+    }
+}
+
+#[test]
+fn so_does_who_waits_for_an_event() {
+    let fresh = Fresh::new();
+    let dying = dying(&fresh);
+    let mut wait = fresh.command(["wait", "a", "-t", "1min"]);
+    let wait = wait.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let wait = wait.spawn().unwrap();
+    dying.join().unwrap();
+    eventually("there is another", || fresh.processes().len() == 2);
+    fresh.ask(["set", "a", "b"]);
+    let output = wait.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"b\n", "{output:?}");
+}
+
+/// It may have been made: what was asked is not asked again, so there is nothing to start for.
+#[test]
+fn a_change_that_a_dying_service_has_heard_starts_nothing() {
+    let fresh = Fresh::new();
+    let dying = dying(&fresh);
+    let output = fresh.command(["set", "a", "b"]).output().unwrap();
+    dying.join().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(said(&output).contains("may or may not"), "{output:?}");
+    assert!(fresh.processes().is_empty());
+}
+
+/// Else no stop would last while anybody waits.
+#[test]
+fn who_waits_for_an_event_starts_none_after_a_stop() {
+    let fresh = Fresh::new();
+    fresh.ask(["set", "a", "b"]);
+    let mut wait = fresh.command(["wait", "never", "-t", "1s"]);
+    let wait = wait.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let wait = wait.spawn().unwrap();
+    eventually("somebody waits", || {
+        fresh
+            .ask(["status", "--json"])
+            .contains("\"connections\":2")
+    });
+    assert!(fresh.stop().status.success());
+    let output = wait.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(124), "{output:?}");
+    assert!(fresh.processes().is_empty());
+}
+
+/// The service looked for one that was there already, and found one that was about to end.
+#[test]
+fn a_start_that_found_a_dying_service_is_tried_again() {
+    let fresh = Fresh::new();
+    let (command, service) = installed(&fresh);
+    let found = fresh.folder.path().join("found");
+    let script = format!(
+        "#!/bin/sh\n[ -e '{0}' ] || {{ >'{0}'; exit 0; }}\nexec '{SERVICE}' \"$@\"\n",
+        found.display()
+    );
+    replace(&service, |program| {
+        fs::write(program, script).unwrap();
+        fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+    });
+    let set = ["--user", "set", "a", "b"];
+    let mut set = fresh.program(command.to_str().unwrap(), set);
+    let output = set.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(found.exists());
+    assert_eq!(fresh.ask(["get", "a"]), "b\n");
+}
+
 // ---- the end ----
 
 #[test]
