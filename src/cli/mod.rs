@@ -90,21 +90,15 @@ struct Context {
 }
 
 impl Context {
-    /// Connects. Where no systemd runs that would start the service with the first call, we do.
+    /// Connects. Where no systemd runs that would start the service with a call, we do.
     fn connect(&self) -> Result<Client, Failure> {
         self.connect_with(&Options::new())
     }
 
     /// The same, where the ordinary way does not do.
     fn connect_with(&self, options: &Options) -> Result<Client, Failure> {
-        let connect = || options.clone().at(&self.address);
-        match connect() {
-            Err(error) => {
-                start::start(self.place, error)?;
-                Ok(connect()?)
-            }
-            client => Ok(client?),
-        }
+        let options = options.clone().starting(self.place.map(start::at));
+        Ok(options.at(&self.address)?)
     }
 }
 

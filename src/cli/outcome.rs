@@ -9,7 +9,7 @@ use rustix::process::geteuid;
 
 use crate::client::address::{self, NoUserAddress};
 use crate::client::escape::escape;
-use crate::client::{Error, VALUE_MAX};
+use crate::client::{Error, NotStarted, VALUE_MAX};
 use crate::sys::place::Place;
 
 use super::units;
@@ -180,7 +180,12 @@ fn alternative(error: &Error) -> Option<&'static str> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure::Service(error)
+        match error.not_started() {
+            Some(NotStarted { why, .. }) => {
+                Failure::NotStarted(error.without_advice(), why.clone())
+            }
+            None => Failure::Service(error),
+        }
     }
 }
 

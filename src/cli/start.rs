@@ -4,16 +4,13 @@
 //! commands ask for it. Here it is decided whether that is ours to do, and where the program is.
 
 use std::env;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::process::geteuid;
 
-use crate::client::Error;
+use crate::client::Starter;
 use crate::sys::place::{Place, VARIABLE, own_folder};
-
-use super::outcome::Failure;
 
 const PROGRAM: &str = "globstashd";
 /// Where it may be beside the folder of this program and those of `$PATH`, which may be unset.
@@ -35,23 +32,13 @@ const UNITS: [&str; 6] = [
 ];
 const UNIT: &str = "globstashd.socket";
 
-/// Starts the service at a place where nobody was found. What had been found instead is the answer if
-/// it is not ours to start one.
-pub(super) fn start(place: Option<Place>, found: Error) -> Result<(), Failure> {
-    match place {
-        Some(place) if is_nobody(&found) && may_own(place) => begin(place, found),
-        _ => Err(found.into()),
-    }
-}
-
-fn is_nobody(found: &Error) -> bool {
-    let Error::Unreachable { error, .. } = found else {
-        return false;
+/// How a service is started at a place where nobody is found.
+pub(super) fn at(place: Place) -> Starter {
+    let start = |place| match may_own(place) {
+        true => begin(place).map(|()| true),
+        false => Ok(false),
     };
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-    )
+    Starter { place, start }
 }
 
 /// Whether the place is ours to serve. Where systemd has our unit it is not.
@@ -77,12 +64,11 @@ fn units() -> impl Iterator<Item = PathBuf> {
     own.into_iter().flatten().chain(UNITS.map(PathBuf::from))
 }
 
-fn begin(place: Place, found: Error) -> Result<(), Failure> {
-    let failed = |why: String| Failure::NotStarted(found.without_advice(), why);
+/// Returns when it is ready, or why it cannot be.
+fn begin(place: Place) -> Result<(), String> {
     let Some(program) = find() else {
-        return Err(failed(format!(
-            "{PROGRAM} is not installed beside this program, nor in $PATH"
-        )));
+        let problem = format!("{PROGRAM} is not installed beside this program, nor in $PATH");
+        return Err(problem);
     };
     let mut command = Command::new(&program);
     command.arg("--supervise");
@@ -95,14 +81,12 @@ fn begin(place: Place, found: Error) -> Result<(), Failure> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let output = command
         .output()
-        .map_err(|error| failed(format!("cannot run {}: {error}", program.display())))?;
+        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(failed(
-            String::from_utf8_lossy(&output.stderr)
-                .trim_end()
-                .to_owned(),
-        )),
+        false => Err(String::from_utf8_lossy(&output.stderr)
+            .trim_end()
+            .to_owned()),
     }
 }
 

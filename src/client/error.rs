@@ -178,6 +178,13 @@ pub enum Error {
     },
 }
 
+/// Why no service could be started where none was found, inside of [`Error::Unreachable`].
+#[derive(Debug)]
+pub(crate) struct NotStarted {
+    found: io::Error,
+    pub(crate) why: String,
+}
+
 impl Error {
     /// What it means that a connection could not be made.
     pub(super) fn of_connecting(address: &Address, errno: Errno, timeout: Duration) -> Error {
@@ -189,6 +196,43 @@ impl Error {
                 address,
                 error: errno.into(),
             },
+        }
+    }
+
+    /// Whether nobody is there: nobody has made that socket, or nobody listens on it any longer.
+    pub(super) fn is_nobody(&self) -> bool {
+        let Error::Unreachable { error, .. } = self else {
+            return false;
+        };
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        )
+    }
+
+    /// Whether nobody listens on a socket that is still there: who made it was killed.
+    pub(super) fn is_left_behind(&self) -> bool {
+        matches!(self, Error::Unreachable { error, .. }
+            if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
+    /// The same, when no service could be started there.
+    pub(super) fn and_not_started(self, why: String) -> Error {
+        match self {
+            Error::Unreachable { address, error } => Error::Unreachable {
+                address,
+                error: io::Error::new(error.kind(), NotStarted { found: error, why }),
+            },
+            error => error,
+        }
+    }
+
+    /// Why no service could be started, if one should have been.
+    #[cfg(feature = "command")]
+    pub(crate) fn not_started(&self) -> Option<&NotStarted> {
+        match self {
+            Error::Unreachable { error, .. } => error.get_ref()?.downcast_ref(),
+            _ => None,
         }
     }
 
@@ -480,6 +524,14 @@ impl std::error::Error for Error {
         }
     }
 }
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}, and it cannot be started: {}", self.found, self.why)
+    }
+}
+
+impl std::error::Error for NotStarted {}
 
 impl From<InvalidAddress> for Error {
     fn from(why: InvalidAddress) -> Error {

@@ -41,8 +41,12 @@ pub use address::{Address, InvalidAddress, NoUserAddress};
 pub use batch::Batch;
 pub use entry::{Change, Deleted, Entry, Event, Revision, Status, Sum, Writer};
 pub use error::Error;
+#[cfg(feature = "command")]
+pub(crate) use error::NotStarted;
 pub use list::List;
 pub use options::Options;
+#[cfg(feature = "command")]
+pub(crate) use options::Starter;
 #[cfg(feature = "command")]
 pub(crate) use question::literal;
 pub use question::{Condition, Fields, Patterns, Position, Start, Step, Until};

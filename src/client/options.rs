@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Client;
 use super::address::{self, Address};
 use super::error::Error;
+use crate::sys::place::Place;
 
 /// How long the service may take to accept, to take more, or to tell more, unless it is said
 /// otherwise. Starting it takes some milliseconds; a person has lost patience by then.
@@ -31,6 +32,17 @@ const TIMEOUT_RANGE: (Duration, Duration) = (
 pub struct Options {
     pub(super) timeout: Duration,
     pub(super) spin: bool,
+    pub(super) starter: Option<Starter>,
+}
+
+/// Starts a service at a place where nobody is found. The command has one; a program that links this
+/// library did not ask for processes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Starter {
+    pub(crate) place: Place,
+    /// True if there should be one now, false if it is not ours to start one there; an error is why
+    /// it cannot be started.
+    pub(crate) start: fn(Place) -> Result<bool, String>,
 }
 
 impl Options {
@@ -39,7 +51,14 @@ impl Options {
         Options {
             timeout: TIMEOUT,
             spin: true,
+            starter: None,
         }
+    }
+
+    /// Starts a service where nobody is found.
+    #[cfg(feature = "command")]
+    pub(crate) fn starting(self, starter: Option<Starter>) -> Options {
+        Options { starter, ..self }
     }
 
     /// How long the service may take to accept a connection, to take more of a request, and to

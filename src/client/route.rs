@@ -6,12 +6,14 @@
 //!  2. so is one that was lost before the answer to a read came;
 //!  3. a change whose answer was lost is [`Error::OutcomeUnknown`], and never asked for again;
 //!  4. whoever waits for an event waits also for a service that comes back within [`OUTAGE`], but
-//!     no longer than for the event; a service that is back and has no room for it, yet, is away.
+//!     no longer than for the event; a service that is back and has no room for it, yet, is away;
+//!  5. where nobody is found the command starts a service, however it comes to look for one. Only
+//!     who waits for events leaves alone what was ended in good order, that is, with its socket:
+//!     else no end would last while anybody waits.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 
 use super::address::Address;
@@ -53,13 +55,35 @@ pub(super) struct Outage {
 }
 
 impl Route {
+    /// Opens a connection. If nobody is there, to a service that is started first, where that is ours.
     pub(super) fn open(&self) -> Result<Connection, Error> {
-        self.connect(self.options.timeout)
-            .map_err(|errno| Error::of_connecting(&self.address, errno, self.options.timeout))
+        let limit = self.options.timeout;
+        let mut outage = Outage::until_started().until(Instant::now().checked_add(limit));
+        loop {
+            let found = match self.connect(limit) {
+                Err(found) if found.is_nobody() => found,
+                result => return result,
+            };
+            match self.start() {
+                Ok(true) => {}
+                Ok(false) => return Err(found),
+                Err(why) => return Err(found.and_not_started(why)),
+            }
+            // Nobody may be there yet: one that was about to end may have been taken for it.
+            outage.because(found);
+            outage.wait()?;
+        }
     }
 
-    fn connect(&self, limit: Duration) -> Result<Connection, Errno> {
+    /// Starts a service. True if there should be one now; an error is why there is none.
+    fn start(&self) -> Result<bool, String> {
+        let starter = self.options.starter;
+        starter.map_or(Ok(false), |starter| (starter.start)(starter.place))
+    }
+
+    fn connect(&self, limit: Duration) -> Result<Connection, Error> {
         Connection::open(&self.address, &self.options, limit)
+            .map_err(|errno| Error::of_connecting(&self.address, errno, self.options.timeout))
     }
 
     /// Opens a connection as soon as the service is back.
@@ -67,20 +91,22 @@ impl Route {
         loop {
             outage.wait()?;
             let limit = self.options.timeout.min(outage.left());
-            let errno = match self.connect(limit) {
+            let found = match self.connect(limit) {
                 Ok(connection) => {
                     // If it comes to no more than that.
                     outage.why = Some(self.broken(Broken::Lost));
                     return Ok(connection);
                 }
-                Err(errno) => errno,
+                Err(found) if found.is_nobody() => found,
+                Err(error) => return Err(error),
             };
-            let error = Error::of_connecting(&self.address, errno, self.options.timeout);
-            let may_come_back = matches!(errno, Errno::NOENT | Errno::CONNREFUSED);
-            if !may_come_back {
-                return Err(error);
+            // Whoever served there was killed, and with it whoever looked after it.
+            if found.is_left_behind()
+                && let Err(why) = self.start()
+            {
+                return Err(found.and_not_started(why));
             }
-            outage.why = Some(error);
+            outage.because(found);
         }
     }
 
@@ -166,6 +192,14 @@ impl Outage {
         }
     }
 
+    /// There is no service before it is started: the first attempt to reach that needs no pause.
+    fn until_started() -> Outage {
+        Outage {
+            pause: Duration::ZERO,
+            ..Outage::begin()
+        }
+    }
+
     /// A connection is lost over which there was a service for some time. If that was not long, and
     /// others were lost before it, this goes on: with the time that is left, and the pause, that
     /// these have come to.
@@ -184,9 +218,9 @@ impl Outage {
         Outage { deadline, ..self }
     }
 
-    /// The service is there, but has no room.
-    pub(super) fn because(&mut self, refusal: Error) {
-        self.why = Some(refusal);
+    /// Nobody is there, or a service that has no room.
+    pub(super) fn because(&mut self, why: Error) {
+        self.why = Some(why);
     }
 
     /// How long it may still last.
@@ -207,7 +241,7 @@ impl Outage {
             return Err(why);
         }
         thread::sleep(self.pause.min(left));
-        self.pause = (self.pause * 2).min(PAUSE.1);
+        self.pause = (self.pause * 2).clamp(PAUSE.0, PAUSE.1);
         Ok(())
     }
 }

@@ -219,6 +219,28 @@ fn a_service_that_never_comes_to_an_end_is_given_up() {
     assert!(matches!(client.get("k"), Err(Error::Silent { .. })));
 }
 
+#[cfg(feature = "command")]
+#[test]
+fn a_service_that_is_started_in_vain_is_given_up() {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    static STARTS: AtomicUsize = AtomicUsize::new(0);
+    let starter = Starter {
+        place: crate::sys::place::Place::User,
+        start: |_| {
+            STARTS.fetch_add(1, Relaxed);
+            Ok(true)
+        },
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::new().timeout(Duration::from_millis(50));
+    let started = options
+        .starting(Some(starter))
+        .at(&*folder.path().join("s"));
+    let error = started.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(STARTS.load(Relaxed) > 1, "it was tried again");
+}
+
 #[test]
 fn a_silent_service_is_given_up() {
     let (asked_again, is_asked_again) = channel();
