@@ -8,7 +8,9 @@ without_runtime() { runuser --user "$1" -- env --chdir=/ --unset=XDG_RUNTIME_DIR
 supervisors() { pgrep --full --count 'globstashd --supervise' || true; }
 supervisor() { pgrep --full 'globstashd --supervise'; }
 service() { pgrep --parent "$(supervisor)"; }
-# What has ended, and only nobody has asked how, does not count.
+# has_ended PROCESS: a process that was killed is there until it has had its turn. What has ended, and
+# only nobody has asked how, does not count.
+has_ended() { [[ $(ps --pid "$1" --format state=) == @(|Z) ]]; }
 is_over() { ! pgrep --runstates D,R,S,T globstashd >/dev/null; }
 
 check "the first process is a shell" bash "$(</proc/1/comm)"
@@ -76,10 +78,12 @@ check "and nothing acknowledged was lost, halved or older than before" "[]" \
 passed "the longest wait was $(seen longest max) s"
 check "what nobody touched is as it was" 100 "$(globstash get count)"
 
-orphan=$(service)
-kill -KILL "$(supervisor)"
+orphan=$(service) keeper=$(supervisor)
+kill -KILL "$keeper"
+eventually "nobody supervises the service any longer" has_ended "$keeper"
 check "without its supervisor the service goes on" 100 "$(globstash get count)"
 check_like "status tells" "*a process that is gone*" "$(globstash status)"
+# Which may still listen when the command calls.
 kill -KILL "$orphan"
 check "its next crash loses the variables, and the next command starts another" "" "$(globstash get count)"
 check "one" 1 "$(supervisors)"
