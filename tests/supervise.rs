@@ -759,6 +759,25 @@ fn without_the_program_of_the_service_that_is_what_is_told() {
     );
 }
 
+/// A shell goes on to the next folder of `$PATH` as well.
+#[test]
+fn a_program_that_cannot_be_executed_is_passed_over() {
+    let fresh = Fresh::new();
+    let (command, service) = installed(&fresh);
+    fs::set_permissions(&service, PermissionsExt::from_mode(0o644)).unwrap();
+    let good = Path::new(SERVICE).parent().unwrap();
+    for path in [good.to_str().unwrap(), ""] {
+        let mut set = fresh.program(command.to_str().unwrap(), ["--user", "set", "a", "b"]);
+        let output = set.env("PATH", path).output().unwrap();
+        assert_eq!(output.status.success(), !path.is_empty(), "{output:?}");
+        if path.is_empty() {
+            let sentence = format!("cannot run {}: Permission denied", service.display());
+            assert!(said(&output).contains(&sentence), "{output:?}");
+        }
+        fresh.stop();
+    }
+}
+
 /// What keeps the service from serving is told by the command, and nothing is left behind.
 #[test]
 fn a_service_that_cannot_begin_says_why() {
