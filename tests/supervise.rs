@@ -644,6 +644,30 @@ fn a_service_that_does_not_end_is_killed() {
     assert!(fresh.processes().is_empty());
 }
 
+/// The supervisor has ended, but not as it was asked to, and the service goes on.
+#[test]
+fn a_stop_that_ends_only_the_supervisor_has_failed() {
+    let fresh = Fresh::new();
+    fresh.ask(["set", "a", "b"]);
+    let supervisor = fresh.supervisor();
+    signal(supervisor, Signal::STOP);
+    let mut stop = fresh.program(SERVICE, ["--stop", "--user"]);
+    let stop = stop.stderr(Stdio::piped()).spawn().unwrap();
+    eventually("it was asked to end", || {
+        let status = fs::read_to_string(format!("/proc/{supervisor}/status")).unwrap();
+        let pending = status
+            .lines()
+            .find_map(|line| line.strip_prefix("ShdPnd:\t"));
+        let pending = u64::from_str_radix(pending.unwrap(), 16).unwrap();
+        pending & 1 << (Signal::TERM.as_raw() - 1) != 0
+    });
+    signal(supervisor, Signal::KILL);
+    let output = stop.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said(&output).contains("is gone"), "{output:?}");
+    assert_eq!(fresh.ask(["get", "a"]), "b\n");
+}
+
 // ---- what can be in the way ----
 
 /// How a command fails that cannot start the service.
