@@ -258,6 +258,23 @@ fn nor_does_that_of_who_starts_it_by_hand() {
     }
 }
 
+/// A limit of the caller's, such as one on processor time, would end the service for everybody.
+#[test]
+fn nor_do_limits_that_can_be_raised() {
+    let fresh = Fresh::new();
+    let script = format!("ulimit -S -t 1000 -f 1000000; exec '{COMMAND}' --user set a b");
+    let output = fresh.program("bash", ["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for process in fresh.processes() {
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        for limit in ["Max cpu time", "Max file size", "Max open files"] {
+            let line = limits.lines().find_map(|line| line.strip_prefix(limit));
+            let mut values = line.expect(limit).split_whitespace();
+            assert_eq!(values.next(), values.next(), "{limits}");
+        }
+    }
+}
+
 #[test]
 fn it_outlives_the_processes_that_it_was_started_from() {
     let fresh = Fresh::new();
