@@ -208,7 +208,33 @@ impl fmt::Display for End {
 
 #[cfg(test)]
 mod tests {
+    use rustix::event::{PollFd, PollFlags, poll};
+
     use super::*;
+
+    /// Says that it plays the other process of the test below.
+    const PLAYS: &str = "GLOBSTASH_TEST_UNHEARD";
+
+    #[test]
+    fn a_program_that_is_not_there_says_so_also_if_nobody_hears_it() {
+        if std::env::var_os(PLAYS).is_some() {
+            let program = Program::new(OsStr::new("/none/such"), []).unwrap();
+            let child = program.start(&[], &[]).unwrap();
+            let mut ends = [PollFd::new(&child, PollFlags::IN)];
+            poll(&mut ends, None).unwrap();
+            assert_eq!(child.end().unwrap(), Some(End::Exited(NOT_EXECUTED)));
+            return;
+        }
+        let (nobody, unheard) = rustix::pipe::pipe().unwrap();
+        drop(nobody);
+        let own = std::env::current_exe().unwrap();
+        let name = "sys::child::tests::a_program_that_is_not_there_says_so_also_if_nobody_hears_it";
+        let mut play = std::process::Command::new(own);
+        play.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+        let play = play.env(PLAYS, "").stderr(unheard).output().unwrap();
+        assert!(play.status.success(), "{play:?}");
+        assert!(String::from_utf8_lossy(&play.stdout).contains("1 passed"));
+    }
 
     #[test]
     fn who_was_asked_to_end_has_not_failed() {
