@@ -11,6 +11,7 @@ use rustix::process::geteuid;
 
 use crate::client::Starter;
 use crate::sys::place::{Place, VARIABLE, own_folder};
+use crate::sys::program;
 
 const PROGRAM: &str = "globstashd";
 /// Where it may be beside the folder of this program and those of `$PATH`, which may be unset.
@@ -96,9 +97,8 @@ fn find() -> Option<PathBuf> {
     let own = own.as_deref().and_then(Path::parent).map(PathBuf::from);
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = own.into_iter().chain(env::split_paths(&path));
-    folders
-        .chain(FOLDERS.map(PathBuf::from))
-        .map(|folder| folder.join(PROGRAM))
-        // The empty word in `$PATH` means wherever we happen to be.
-        .find(|program| program.is_absolute() && program.is_file())
+    program::find(
+        folders.chain(FOLDERS.map(PathBuf::from)),
+        Path::new(PROGRAM),
+    )
 }

@@ -24,6 +24,8 @@ pub(crate) mod manager;
 pub(crate) mod peer;
 #[cfg(feature = "service")]
 pub(crate) mod process;
+#[cfg(any(feature = "command", feature = "service"))]
+pub(crate) mod program;
 #[cfg(feature = "service")]
 pub(crate) mod signals;
 #[cfg(feature = "service")]

@@ -29,6 +29,7 @@ use crate::sys::child::Program;
 use crate::sys::detach::{self, Side};
 use crate::sys::listen::{Bound, is_served};
 use crate::sys::place::{self, NoUserAddress, Place};
+use crate::sys::program;
 use crate::sys::signals::Signals;
 
 mod kept;
@@ -176,8 +177,7 @@ fn own_path() -> io::Result<PathBuf> {
     }
     let found = |name: &OsString| {
         let folders = env::var_os("PATH")?;
-        let mut files = env::split_paths(&folders).map(|folder| folder.join(name));
-        files.find(|file| file.is_absolute() && file.is_file())
+        program::find(env::split_paths(&folders), Path::new(name))
     };
     found(&name).map_or_else(env::current_exe, Ok)
 }
