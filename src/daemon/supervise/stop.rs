@@ -9,6 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::whereabouts;
 use crate::daemon::options::Options;
+use crate::sys::address::Address;
 use crate::sys::keeper::Keeper;
 use crate::sys::listen::call;
 
@@ -18,38 +19,45 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Ends the service; if there is none, that is what was wanted.
 pub(crate) fn stop(options: &Options) -> io::Result<()> {
     let (address, _) = whereabouts(options)?;
+    let process = match keeper(&address)? {
+        None => return Ok(()),
+        Some(Keeper::Supervisor(process)) => process,
+        Some(keeper) => return Err(no_supervisor(&address, keeper)),
+    };
+    end(process, &Keeper::is_supervisor)?;
+    // It may have been killed instead, and the service goes on. Another one that somebody has started
+    // meanwhile is theirs.
+    match keeper(&address)? {
+        Some(keeper @ Keeper::Gone) => Err(no_supervisor(&address, keeper)),
+        _ => Ok(()),
+    }
+}
+
+/// Who looks after the service, if there is one.
+fn keeper(address: &Address) -> io::Result<Option<Keeper>> {
+    let connection = call(address)?;
+    connection.map(Keeper::of).transpose()
+}
+
+/// There is nobody who could be asked to end the service.
+fn no_supervisor(address: &Address, keeper: Keeper) -> io::Error {
     let place = address.place().display();
-    let Some(connection) = call(&address)? else {
-        return Ok(());
-    };
-    let refuse = |problem: String| Err(io::Error::other(problem));
-    let process = match Keeper::of(&connection)? {
-        Keeper::Supervisor(process) => process,
-        Keeper::Manager => {
-            return refuse(format!(
-                "the service at {place} is systemd's\n  \
-                 end it with: systemctl stop globstashd.socket globstashd.service"
-            ));
-        }
-        Keeper::Gone => {
-            return refuse(format!(
-                "the process that supervised the service at {place} is gone\n  \
-                 end the service itself: kill the other process of globstashd"
-            ));
-        }
+    io::Error::other(match keeper {
+        Keeper::Manager => format!(
+            "the service at {place} is systemd's\n  \
+             end it with: systemctl stop globstashd.socket globstashd.service"
+        ),
+        Keeper::Gone => format!(
+            "the process that supervised the service at {place} is gone\n  \
+             end the service itself: kill the other process of globstashd"
+        ),
         Keeper::Itself(process) => {
-            return refuse(format!(
-                "the service at {place} is not supervised\n  end it with: kill {process}"
-            ));
+            format!("the service at {place} is not supervised\n  end it with: kill {process}")
         }
-        Keeper::Unknown => {
-            return refuse(format!(
-                "it cannot be told who keeps the service at {place}"
-            ));
+        Keeper::Supervisor(_) | Keeper::Unknown => {
+            format!("it cannot be told who keeps the service at {place}")
         }
-    };
-    drop(connection);
-    end(process, &Keeper::is_supervisor)
+    })
 }
 
 /// Ends a process, if it is still the one that was meant.
