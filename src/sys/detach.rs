@@ -11,7 +11,7 @@ use std::os::fd::{OwnedFd, RawFd};
 
 use rustix::fs::Mode;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Resource, Rlimit, chdir, setrlimit, setsid, umask};
+use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, setsid, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// The first descriptor that is not a standard stream.
@@ -90,16 +90,37 @@ pub(crate) fn background() -> io::Result<Side> {
             dup2_stdin(&nowhere)?;
             dup2_stdout(&nowhere)?;
             dup2_stderr(&writer)?;
-            // A core dump would hold everyone's values.
-            let none = Rlimit {
-                current: Some(0),
-                maximum: Some(0),
-            };
-            setrlimit(Resource::Core, none)?;
+            set_limits()?;
             Ok(Side::Back)
         }
         _ => Ok(Side::Front(reader)),
     }
+}
+
+/// Limits that whoever started us has set for themselves are not for everybody. What cannot be raised
+/// stays.
+fn set_limits() -> io::Result<()> {
+    // A signal that ends the process, a file that cannot grow, or no room.
+    for resource in [
+        Resource::Cpu,
+        Resource::Fsize,
+        Resource::Data,
+        Resource::As,
+        Resource::Nofile,
+    ] {
+        let Rlimit { maximum, .. } = getrlimit(resource);
+        let raised = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        setrlimit(resource, raised)?;
+    }
+    // A core dump would hold everyone's values.
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    Ok(setrlimit(Resource::Core, none)?)
 }
 
 /// Nobody reads standard error any longer.
