@@ -6,7 +6,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -72,7 +72,8 @@ impl Program {
             0 => {
                 let error = self.execute(descriptors, environment);
                 let path = OsStr::from_bytes(self.path.as_bytes()).display();
-                eprintln!("globstashd: cannot execute {path}: {error}");
+                // Whether that is heard changes nothing; a panic would unwind into the parent's.
+                let _ = writeln!(io::stderr(), "globstashd: cannot execute {path}: {error}");
                 // SAFETY: it does not return, and nothing of the parent's is undone at its end.
                 unsafe { libc::_exit(NOT_EXECUTED) }
             }
