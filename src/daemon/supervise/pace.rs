@@ -9,6 +9,17 @@ const LEAST: Duration = Duration::from_millis(20);
 /// be replaced. As long as callers wait.
 const MOST: Duration = Duration::from_secs(5);
 
+/// What has become of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It was ready.
+    Served,
+    /// It was killed before: by somebody, or by the kernel for want of memory.
+    Killed,
+    /// It ended by itself before.
+    Failed,
+}
+
 /// Remembers how often in a row it was in vain.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -22,10 +33,9 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// How long to wait after the end of a process that had run for so long. It is broken if it
-    /// ended by itself before it was ready.
-    pub(super) fn pause(&mut self, ran: Duration, is_broken: bool) -> Duration {
-        if !is_broken {
+    /// How long to wait after the end of a process that had run for so long.
+    pub(super) fn pause(&mut self, ran: Duration, fate: Fate) -> Duration {
+        if fate != Fate::Failed {
             self.pause = LEAST;
             return LEAST.saturating_sub(ran);
         }
@@ -42,8 +52,11 @@ mod tests {
     #[test]
     fn a_service_that_has_served_is_back_at_once() {
         let mut pace = Pace::default();
-        assert_eq!(pace.pause(Duration::from_secs(1), false), Duration::ZERO);
-        assert_eq!(pace.pause(LEAST / 4, false), LEAST / 4 * 3);
+        assert_eq!(
+            pace.pause(Duration::from_secs(1), Fate::Served),
+            Duration::ZERO
+        );
+        assert_eq!(pace.pause(LEAST / 4, Fate::Served), LEAST / 4 * 3);
     }
 
     #[test]
@@ -51,12 +64,12 @@ mod tests {
         let mut pace = Pace::default();
         let mut last = Duration::ZERO;
         for _ in 0..20 {
-            let pause = pace.pause(MOST, true);
+            let pause = pace.pause(MOST, Fate::Failed);
             assert!(pause > last || pause == MOST);
             last = pause;
         }
         assert_eq!(last, MOST);
-        pace.pause(MOST, false);
-        assert_eq!(pace.pause(MOST, true), LEAST);
+        pace.pause(MOST, Fate::Served);
+        assert_eq!(pace.pause(MOST, Fate::Failed), LEAST);
     }
 }

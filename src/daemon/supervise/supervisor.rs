@@ -13,7 +13,7 @@ use rustix::process;
 
 use super::has_callers;
 use super::kept::Kept;
-use super::pace::Pace;
+use super::pace::{Fate, Pace};
 use crate::daemon::log::SUPERVISED;
 use crate::sys::activation;
 use crate::sys::channel;
@@ -177,7 +177,7 @@ impl Supervisor {
             State::Waiting(until) if is_due(until) => {
                 if let Err(error) = self.start() {
                     log::error!("cannot start the service: {error}");
-                    self.wait_before_start(Duration::ZERO, true);
+                    self.wait_before_start(Duration::ZERO, Fate::Failed);
                 }
             }
             State::Running(service) if self.ending.as_ref().is_some_and(is_due) => {
@@ -213,7 +213,11 @@ impl Supervisor {
         let State::Running(service) = &self.state else {
             return Ok(());
         };
-        let is_broken = !service.is_ready && !end.is_by_others();
+        let fate = match service.is_ready {
+            true => Fate::Served,
+            false if end.is_by_others() => Fate::Killed,
+            false => Fate::Failed,
+        };
         let ran = service.since.elapsed();
         if self.ending.is_some() {
             self.state = State::Over;
@@ -224,18 +228,18 @@ impl Supervisor {
             self.kept.clear();
             // Whoever calls now calls the next one, as with systemd's socket.
             match has_callers(&self.bound) {
-                true => self.wait_before_start(ran, is_broken),
+                true => self.wait_before_start(ran, fate),
                 false => self.state = State::Over,
             }
         } else {
             log::error!("starting the service again, it has crashed: {end}");
-            self.wait_before_start(ran, is_broken);
+            self.wait_before_start(ran, fate);
         }
         Ok(())
     }
 
-    fn wait_before_start(&mut self, ran: Duration, is_broken: bool) {
-        let pause = self.pace.pause(ran, is_broken);
+    fn wait_before_start(&mut self, ran: Duration, fate: Fate) {
+        let pause = self.pace.pause(ran, fate);
         self.state = State::Waiting(Instant::now() + pause);
     }
 
