@@ -60,6 +60,16 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_killed_before_it_is_ready_is_back_at_once_but_not_for_ever() {
+        let mut pace = Pace::default();
+        let mut pauses = (0..40).map(|_| pace.pause(Duration::ZERO, Fate::Killed));
+        assert_eq!(pauses.next(), Some(LEAST), "somebody may have killed it");
+        assert_eq!(pauses.last(), Some(MOST), "memory may have ended");
+        pace.pause(MOST, Fate::Served);
+        assert_eq!(pace.pause(Duration::ZERO, Fate::Killed), LEAST);
+    }
+
+    #[test]
     fn one_that_does_not_get_ready_is_tried_ever_less_often() {
         let mut pace = Pace::default();
         let mut last = Duration::ZERO;
