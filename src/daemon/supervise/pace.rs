@@ -9,6 +9,10 @@ const LEAST: Duration = Duration::from_millis(20);
 /// be replaced. As long as callers wait.
 const MOST: Duration = Duration::from_secs(5);
 
+/// So often in a row it may be killed before it is ready, and is back at once: somebody may kill
+/// services for fun. More often it is for want of memory. As often as a map is taken over in vain.
+const KILLS: u32 = 16;
+
 /// What has become of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -24,24 +28,31 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Pace {
     pause: Duration,
+    kills: u32,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { pause: LEAST }
+        Pace {
+            pause: LEAST,
+            kills: 0,
+        }
     }
 }
 
 impl Pace {
     /// How long to wait after the end of a process that had run for so long.
     pub(super) fn pause(&mut self, ran: Duration, fate: Fate) -> Duration {
-        if fate != Fate::Failed {
-            self.pause = LEAST;
-            return LEAST.saturating_sub(ran);
+        match fate {
+            Fate::Served => *self = Pace::default(),
+            Fate::Killed if self.kills < KILLS => self.kills += 1,
+            Fate::Killed | Fate::Failed => {
+                let pause = self.pause;
+                self.pause = (pause * 2).min(MOST);
+                return pause;
+            }
         }
-        let pause = self.pause;
-        self.pause = (pause * 2).min(MOST);
-        pause
+        LEAST.saturating_sub(ran)
     }
 }
 
