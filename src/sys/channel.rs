@@ -84,6 +84,8 @@ pub(crate) fn receive(channel: BorrowedFd<'_>) -> io::Result<Option<Message>> {
 mod tests {
     use std::os::fd::AsFd;
 
+    use rustix::event::{PollFd, PollFlags, poll};
+
     use super::*;
 
     #[test]
@@ -99,6 +101,8 @@ mod tests {
         let second = receive(ours.as_fd()).unwrap().unwrap();
         assert_eq!((&*second.text, second.descriptors.len()), ("READY=1\n", 0));
         drop(first);
+        // Other tests start processes, which have everything open for a moment.
+        poll(&mut [PollFd::new(&ours, PollFlags::IN)], None).unwrap();
         assert!(receive(ours.as_fd()).is_err());
         assert!(send(ours.as_fd(), "READY=1\n", &[]).is_err());
     }
