@@ -41,7 +41,7 @@ eventually "which is said" has_logged "16 who tried to take over the map died"
 # Now they do die: of the first memory that they want, which is while they take over.
 globstash set foo bar
 map=$(stored map)
-drop_in globstashd.service '[Service]' SystemCallFilter= ProtectProc=default ProcSubset=all ExecStart= \
+drop_in globstashd.service '[Service]' SystemCallFilter= ProtectProc=default ProcSubset=all InaccessiblePaths= ExecStart= \
     'ExecStart=/bin/sh -c "test -e /run/deadly || exec globstashd; exec strace -D -o /dev/null -e inject=fallocate:signal=KILL globstashd"'
 crash
 before=$(property NRestarts)

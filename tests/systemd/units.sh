@@ -29,6 +29,7 @@ inside() { nsenter --target "$pid" --mount -- "$@"; }
 run inside touch /etc/x /usr/x /var/x
 check "where it lives all is read-only" 3 "$(grep --count "Read-only file system" /tmp/err)"
 check "and nobody's home is there" "" "$(inside ls /home)"
+check "nor any device, nor the kernel's objects" "" "$(inside find /dev /sys -mindepth 1)"
 private() { [[ $(readlink "/proc/$pid/ns/$1") != "$(readlink "/proc/self/ns/$1")" ]]; }
 check_true "its network is its own" private net
 
