@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::Shutdown;
 use std::thread;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use common::{Daemon, Peer, error, eventually, invalid_parameter};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -198,6 +199,35 @@ fn a_watcher_that_leaves_is_forgotten() {
     eventually("with their descriptors", || {
         daemon.descriptors() <= descriptors + 1
     });
+}
+
+/// All events of a change came in one reply to those who were up to date, however large that was.
+/// systemd's clients take 16 MiB, so one call could end all their watches.
+#[test]
+fn a_change_that_no_reply_can_hold_is_spread_over_several() {
+    let daemon = Daemon::start();
+    let (mut peer, _) = watch(&daemon, json!({}));
+    let (mut short, _) = watch(&daemon, json!({ "keysOnly": true }));
+    // Given in Base64 they fit in a message; told as text, each of these characters has six.
+    let data = BASE64_STANDARD.encode([1; 1 << 20]);
+    let set = |n: usize| json!({ "action": "set", "key": n.to_string(), "data": data });
+    let operations: Vec<Value> = (0..4).map(set).collect();
+    let applied = daemon.ask("io.globstash.Apply", json!({ "operations": operations }));
+    let count = |reply: &Value| reply["events"].as_array().map_or(0, Vec::len);
+    assert_eq!(count(&told(&mut short)), 4, "without values it fits");
+
+    let (mut events, mut seen) = (0, json!(0));
+    while seen != applied["revision"] {
+        let reply = peer.receive_bytes().expect("the watch goes on");
+        assert!(reply.len() < 16 << 20, "{} bytes", reply.len());
+        let reply: Value = serde_json::from_slice(&reply).expect("JSON");
+        events += count(&reply["parameters"]);
+        seen = reply["parameters"]["revision"].clone();
+        assert_eq!(seen == applied["revision"], events == 4);
+        assert_eq!(reply["parameters"].get("skipped"), None);
+    }
+    daemon.ask(SET, self::set("next", "1"));
+    assert_eq!(told(&mut peer)["events"][0]["key"], "next");
 }
 
 /// A watcher that takes nothing costs no memory, and the service does not wait for it. When it
