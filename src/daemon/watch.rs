@@ -185,6 +185,13 @@ impl Watch {
         !std::mem::replace(&mut self.is_to_count, true)
     }
 
+    /// The change after the revision `before`, in which it watches so many variables, is too large to
+    /// be told at once: it is told in its turns.
+    pub(crate) fn put_off(&mut self, store: &Store, before: Revision, count: usize) {
+        self.lag(store, before);
+        self.missed += count as u64;
+    }
+
     /// It is behind from this revision on, if it was not before.
     fn lag(&mut self, store: &Store, before: Revision) {
         if self.is_up_to_date {

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::contract::Delivery;
 use super::entry::{Fields, write_event, write_value};
+use super::failure::REPLY_MAX;
 use super::store::{Condition, Key, Past, Store, TOMBSTONES_MAX, Variable};
 use super::table::Token;
 use super::watch::{Hit, STEP, WORK_MAX, Watch};
@@ -350,8 +351,10 @@ impl Watches {
         let mut effort = Effort::new(before);
         for who in found.drain(..) {
             if let Some(fields) = self.hit(who, past, store, &mut effort) {
-                let reply = written[fields.number()]
-                    .get_or_insert_with(|| event_reply(&mut self.draft, [past], fields));
+                let reply = written[fields.number()].get_or_insert_with(|| {
+                    let reply = event_reply(&mut self.draft, [past], fields);
+                    reply.expect("one event always has room")
+                });
                 let reply = Rc::clone(reply);
                 self.outbox.push(Delivery::Tell(who, reply));
             }
@@ -360,7 +363,7 @@ impl Watches {
     }
 
     /// Several variables were changed at once: each watcher is told all of it in one reply, which is
-    /// written once for all who want the same.
+    /// written once for all who want the same. What is too large for one reply each tells in its turn.
     fn tell_many(&mut self, store: &Store, before: Revision, hits: &[(Token, &Past<'_>)]) {
         let mut told: BTreeMap<Token, (Fields, Vec<&Past<'_>>)> = BTreeMap::new();
         let mut effort = Effort::new(before);
@@ -374,13 +377,21 @@ impl Watches {
         }
         // Who has fallen behind in the middle of the change tells all of it in its turn.
         told.retain(|who, _| self.is_up_to_date(*who));
-        let mut written: HashMap<Told<'_>, Rc<[u8]>> = HashMap::new();
+        let mut written: HashMap<Told<'_>, Option<Rc<[u8]>>> = HashMap::new();
         for (who, (fields, events)) in told {
-            let keys = events.iter().map(|past| &*past.key).collect();
+            let (count, keys) = (events.len(), events.iter().map(|past| &*past.key));
             let reply = written
-                .entry((fields, keys))
+                .entry((fields, keys.collect()))
                 .or_insert_with(|| event_reply(&mut self.draft, events, fields));
-            self.outbox.push(Delivery::Tell(who, Rc::clone(reply)));
+            let delivery = match (reply, self.listeners.get_mut(&who)) {
+                (Some(reply), _) => Delivery::Tell(who, Rc::clone(reply)),
+                (None, Some(Listener::Watch(watch))) => {
+                    watch.put_off(store, before, count);
+                    Delivery::Wake(who)
+                }
+                (None, _) => continue,
+            };
+            self.outbox.push(delivery);
         }
     }
 
@@ -432,15 +443,32 @@ impl Watches {
 type Told<'k> = (Fields, Vec<&'k [u8]>);
 
 /// A reply with these events, to a watcher that is up to date; written in `draft`, which is empty.
+/// `None` if it would be too large: who reads it takes only so much.
 fn event_reply<'p, 's: 'p>(
     draft: &mut Vec<u8>,
     events: impl IntoIterator<Item = &'p Past<'s>>,
     fields: Fields,
-) -> Rc<[u8]> {
-    let mut reply = Reply::new(&mut *draft).parameters();
+) -> Option<Rc<[u8]>> {
+    let is_whole = write_events(draft, events, fields);
+    let reply = is_whole.then(|| Rc::from(&draft[..]));
+    draft.clear();
+    draft.shrink_to(DRAFT);
+    reply
+}
+
+/// Writes such a reply, as far as there is room for it. One event always has room.
+fn write_events<'p, 's: 'p>(
+    draft: &mut Vec<u8>,
+    events: impl IntoIterator<Item = &'p Past<'s>>,
+    fields: Fields,
+) -> bool {
+    let mut reply = Reply::new(draft).parameters();
     let mut array = reply.array("events");
     let mut revision = Revision::default();
     for past in events {
+        if array.len() > REPLY_MAX {
+            return false;
+        }
         write_event(&mut array.object(), past, fields);
         revision = past.revision;
     }
@@ -448,11 +476,7 @@ fn event_reply<'p, 's: 'p>(
     reply.count("revision", revision.0);
     reply.bool("upToDate", true);
     reply.continues();
-    drop(reply);
-    let reply = Rc::from(&draft[..]);
-    draft.clear();
-    draft.shrink_to(DRAFT);
-    reply
+    true
 }
 
 /// The last reply to a Wait.
