@@ -439,7 +439,6 @@ impl Error {
                 }
                 "maximumBytes" => write!(f, "no room: {maximum} bytes are allowed"),
                 "connections" => write!(f, "too many connections: {maximum} are allowed"),
-                "watches" => write!(f, "too many watches: {maximum} are allowed"),
                 "processes" => write!(
                     f,
                     "too many processes that variables belong to: {maximum} are allowed"
@@ -691,11 +690,6 @@ mod tests {
                 "io.globstash.ValueTooLarge",
                 json!({"key": "k", "size": 3, "maximum": 2}),
                 "the value of k is too large: 3 bytes, 2 are allowed",
-            ),
-            (
-                "io.globstash.LimitExceeded",
-                json!({"limit": "watches", "maximum": 2}),
-                "too many watches: 2 are allowed",
             ),
             (
                 "io.globstash.ConditionFailed",

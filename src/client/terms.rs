@@ -66,8 +66,9 @@ impl Terms {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// The ID is as the service sees it. If there is no such process, or it has ended, setting the
-    /// variable is [`Error::NoSuchProcess`](crate::Error::NoSuchProcess).
+    /// The ID is as the service sees it, and 0 is this process, as [`Terms::own_process`] has it. If
+    /// there is no such process, or it has ended, setting the variable is
+    /// [`Error::NoSuchProcess`](crate::Error::NoSuchProcess).
     pub fn process(self, pid: u32) -> Terms {
         Terms {
             process: Some(pid),

@@ -1003,7 +1003,7 @@ fn a_watch_that_is_refused_for_lack_of_room_asks_again() {
         accept(&listener)
             .hears("Watch", json!({"initial": true}))
             .tells(json!({"events": [], "revision": 3, "instance": "one", "upToDate": true}));
-        for limit in ["connections", "watches"] {
+        for limit in ["connections", "processes"] {
             accept(&listener)
                 .hears("Watch", resumed.clone())
                 .says(limit_exceeded(limit));
@@ -1026,7 +1026,7 @@ fn a_watch_for_which_there_never_is_room_ends_with_the_refusal() {
         serve_all(&listener, usize::MAX, |caller| {
             caller
                 .hears("Watch", json!({"afterRevision": 3, "instance": "one"}))
-                .says(limit_exceeded("watches"));
+                .says(limit_exceeded("connections"));
         });
     });
     let mut watch = fake.client().watch(Patterns::all()).unwrap();
