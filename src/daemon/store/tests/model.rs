@@ -1,5 +1,6 @@
 //! The whole store beside a model that keeps the same promises in the plainest way, through
-//! everything that can be asked of it, the passing of time, the end of processes, and crashes.
+//! everything that can be asked of it, the passing of time, the end of processes, crashes, and
+//! reloads; and beside those who follow it with a cursor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -10,6 +11,8 @@ use proptest::sample::select;
 
 use super::super::*;
 use super::bytes;
+use crate::daemon::handoff;
+use crate::sys::activation::Kept;
 
 /// What a variable holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +33,7 @@ const NARROW: Limits = Limits {
 };
 const USERS: [u32; 3] = [ROOT, 1, 2];
 const PIDS: [u32; 2] = [7, 8];
+const FOLLOWERS: usize = 3;
 
 /// A condition as a caller gives it.
 #[derive(Debug, Clone)]
@@ -68,7 +72,43 @@ enum Step {
     Pass(u64),
     /// A process ends, and what is due is done.
     End(u32),
+    /// The process is gone, and the next one has what was kept of it.
     Crash,
+    /// Another program takes the place of this one, with what it is handed.
+    Reload,
+    /// No other program could: this one goes on.
+    ReloadInVain,
+    /// One of the followers goes on.
+    Look(usize),
+}
+
+/// Somebody who has heard of everything up to a revision, and what that adds up to.
+#[derive(Debug, Default)]
+struct Follower {
+    seen: Revision,
+    known: BTreeMap<String, Vec<u8>>,
+}
+
+impl Follower {
+    /// Hears of what has changed, or of all if it is not known what is gone.
+    fn go_on(&mut self, store: &Store) {
+        if store.forgotten() > self.seen {
+            *self = Follower::default();
+        }
+        for past in store.after(&(self.seen, None)) {
+            let key = past.key_text().to_owned();
+            match past.what {
+                What::Set(variable) => {
+                    assert!(variable.revision() > self.seen);
+                    let (Content::Text(bytes) | Content::Data(bytes)) = variable.content();
+                    self.known.insert(key, bytes.to_vec());
+                }
+                What::Gone(_) => drop(self.known.remove(&key)),
+                What::Stale => {}
+            }
+        }
+        self.seen = store.revision();
+    }
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -266,7 +306,9 @@ impl Model {
             }
             Step::Pass(_) => self.forget(|held| held.deadline.is_some_and(|end| end <= now)),
             Step::End(pid) => self.forget(|held| held.process == Some(*pid)),
-            Step::Crash => Ok((0, self.revision)),
+            Step::Crash | Step::Reload | Step::ReloadInVain | Step::Look(_) => {
+                Ok((0, self.revision))
+            }
         }
     }
 }
@@ -351,8 +393,33 @@ fn play(store: &mut Store, step: &Step, now: u64) -> Outcome {
             *store = Store::take_over(file, NARROW).unwrap().0;
             (0, store.revision())
         }
+        Step::Reload => {
+            let instance = store.instance().to_owned();
+            store.memory().disown();
+            *store = handoff::begin(handed_over(store), NARROW).unwrap();
+            assert_eq!(store.instance(), instance);
+            (0, store.revision())
+        }
+        Step::ReloadInVain => {
+            store.memory().disown();
+            drop(handed_over(store));
+            store.memory().own().unwrap();
+            (0, store.revision())
+        }
+        Step::Look(_) => (0, store.revision()),
     };
     Ok((count, revision.0))
+}
+
+/// What a successor gets of the store.
+fn handed_over(store: &Store) -> Vec<Kept> {
+    let map = store.memory().as_fd().try_clone_to_owned().unwrap();
+    let view = store.memory().reopen_for_reading().unwrap();
+    let kept = |(name, descriptor): (&str, OwnedFd)| Kept {
+        name: name.to_owned(),
+        descriptor,
+    };
+    [("map", map), ("view", view)].map(kept).into()
 }
 
 fn condition(asked: &Asked) -> Condition<'static> {
@@ -450,16 +517,21 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..30u64).prop_map(Step::Pass),
         1 => select(&PIDS[..]).prop_map(Step::End),
         1 => Just(Step::Crash),
+        1 => Just(Step::Reload),
+        1 => Just(Step::ReloadInVain),
+        3 => (0..FOLLOWERS).prop_map(Step::Look),
     ];
     prop::collection::vec(step, 0..60)
 }
 
 proptest! {
-    /// Conditions, permissions, limits, revisions and counts; a refusal changes nothing; and what is
-    /// kept beside the map is always what would be made of it after a crash.
+    /// Conditions, permissions, limits, revisions and counts; a refusal changes nothing; what is
+    /// kept beside the map is always what would be made of it after a crash; and whoever follows knows
+    /// what there is, however long it has not looked.
     #[test]
     fn the_store_behaves_as_the_model(steps in steps()) {
         let (mut store, mut model) = (Store::new(NARROW).unwrap(), Model::default());
+        let mut followers: [Follower; FOLLOWERS] = Default::default();
         let mut now = 1000;
         for step in steps {
             if let Step::Pass(time) = step {
@@ -482,6 +554,13 @@ proptest! {
             }
             let deadlines = model.variables.values().filter_map(|held| held.deadline);
             prop_assert_eq!(store.next_due(), deadlines.min().map(Moment));
+            if let Step::Look(who) = step {
+                followers[who].go_on(&store);
+                let held = model.variables.iter();
+                let held = held.map(|(key, held)| (key.clone(), held.bytes.clone()));
+                prop_assert_eq!(&followers[who].known, &held.collect::<BTreeMap<_, _>>());
+            }
+            store.trim_history();
             store.take_idle_processes();
             prop_assert_eq!(&store.ledger, &Ledger::of(&store.map, geteuid().as_raw()));
         }
