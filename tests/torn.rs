@@ -400,7 +400,7 @@ fn write() -> io::Result<()> {
     let segment = Segment::open(io::stdin().as_fd().try_clone_to_owned()?)?;
     segment.own()?;
     let mut random = Random::new(u64::from(std::process::id()) << 20 | ledger.done());
-    let (mut map, found) = Map::recover(segment, LIMITS, random.next()).map_err(failure)?;
+    let (mut map, found) = Map::recover(segment, LIMITS, random.next(), |_| ()).map_err(failure)?;
     if found.dropped > 0 || found.broken_record {
         return Err(failure(found));
     }

@@ -1,8 +1,8 @@
 //! Taking over a map from a service that has died, at whatever instruction.
 //!
 //! Everything that counts stands in the table and in the blocks that it leads to; the rest is found
-//! again by looking at them, in the order of memory and not of hashes, which is several times
-//! faster. Blocks are not touched, and of the table only what a redo record says, so readers notice
+//! again by looking at them, always in the order of memory and not of hashes or numbers, which is
+//! several times faster. Blocks are not touched, and of the table only what a redo record says, so readers notice
 //! nothing. What is damaged is dropped and reported: a map that is half there is better than none.
 
 use std::cmp::Ordering;
@@ -17,7 +17,7 @@ use super::layout::{
 use super::order::Order;
 use super::upkeep::Upkeep;
 use super::words::{Memory, Words};
-use super::writer::{Map, Move};
+use super::writer::{Entry, Map, Move};
 use super::{Limits, Revision, batch, table};
 
 /// Why a segment cannot be taken over.
@@ -76,6 +76,15 @@ const BLOCK_MIN: usize = 8;
 /// most, and somebody may kill services for fun; but this often it is the map's fault.
 const ATTEMPTS_MAX: u64 = 16;
 
+/// The blocks that were taken over.
+#[derive(Default)]
+struct Adopted {
+    /// In the order of memory.
+    blocks: Vec<Granule>,
+    /// How many words all their keys begin with alike.
+    common: usize,
+}
+
 /// A variable that is put in order.
 #[derive(Clone, Copy)]
 struct Sorted {
@@ -87,8 +96,14 @@ struct Sorted {
 }
 
 impl<M: Memory> Map<M> {
-    /// Takes over a map. `secret` is a random number.
-    pub(crate) fn recover(memory: M, limits: Limits, secret: u64) -> Result<(Self, Found), Unfit> {
+    /// Takes over a map. `secret` is a random number. Shows each variable to `see`, whose memory is at
+    /// hand then; also those that are damaged and dropped in the end.
+    pub(crate) fn recover(
+        memory: M,
+        limits: Limits,
+        secret: u64,
+        see: impl FnMut(Entry<'_, M>),
+    ) -> Result<(Self, Found), Unfit> {
         let table = check_header(&memory)?;
         let deaths = memory.load(ATTEMPTS);
         if deaths >= ATTEMPTS_MAX {
@@ -108,8 +123,8 @@ impl<M: Memory> Map<M> {
         if !is_free || map.memory.reserve(pages).is_err() {
             return Err(Unfit::Damaged);
         }
-        let mut damaged = map.adopt_blocks();
-        damaged.extend(map.sort());
+        let (adopted, mut damaged) = map.adopt_blocks();
+        damaged.extend(map.sort(adopted, see));
         for &slot in &damaged {
             map.drop_slot(slot);
         }
@@ -126,8 +141,9 @@ impl<M: Memory> Map<M> {
         Ok((map, found))
     }
 
-    /// Looks at every block that the table leads to. Returns the slots of those that are damaged.
-    fn adopt_blocks(&mut self) -> Vec<usize> {
+    /// Looks at every block that the table leads to. Returns those that are now ours, and the slots of
+    /// those that are damaged.
+    fn adopt_blocks(&mut self) -> (Adopted, Vec<usize>) {
         let mut occupied = Vec::new();
         for slot in (0..self.table.lines()).flat_map(|line| table::slots(self.table, line)) {
             let word = self.memory.load(slot);
@@ -138,10 +154,17 @@ impl<M: Memory> Map<M> {
             }
         }
         occupied.sort_unstable_by_key(|(word, _)| *word);
-        occupied
-            .into_iter()
-            .filter_map(|(word, slot)| self.adopt(Meta::from_word(word.rotate_left(32)), slot))
-            .collect()
+        let (mut adopted, mut damaged) = (Adopted::default(), Vec::new());
+        for (word, slot) in occupied {
+            let meta = Meta::from_word(word.rotate_left(32));
+            let gone = self.adopt(meta, slot);
+            if gone != Some(slot) {
+                adopted.common = self.common_words(&adopted, meta.block);
+                adopted.blocks.push(meta.block);
+            }
+            damaged.extend(gone);
+        }
+        (adopted, damaged)
     }
 
     /// Takes over a block. Returns the slot that is to become free: its own if it is damaged, and
@@ -225,20 +248,23 @@ impl<M: Memory> Map<M> {
     }
 
     /// Puts the variables in their orders. Returns the slots of those whose key is there twice.
-    fn sort(&mut self) -> Vec<usize> {
-        let skip = self.common_words();
+    fn sort(&mut self, adopted: Adopted, mut see: impl FnMut(Entry<'_, M>)) -> Vec<usize> {
         // All that is needed, so that what follows does not go back to the blocks in this order,
         // which is not that of memory.
-        let mut sorted: Vec<Sorted> = self
-            .places
-            .iter()
-            .map(|(id, block)| Sorted {
-                prefix: self.prefix(block, skip),
-                revision: block::revision(&self.memory, block),
-                id,
-                block,
-            })
-            .collect();
+        let mut sorted = Vec::with_capacity(adopted.blocks.len());
+        for block in adopted.blocks {
+            let id = block::id(&self.memory, block);
+            // One that was replaced when another of the same variable was found is not ours any more.
+            if self.places.find(id) == Some(block) {
+                see(self.entry(block));
+                sorted.push(Sorted {
+                    prefix: self.prefix(block, adopted.common),
+                    revision: block::revision(&self.memory, block),
+                    id,
+                    block,
+                });
+            }
+        }
         sorted.sort_unstable_by(|a, b| {
             let order = a.prefix.cmp(&b.prefix);
             order.then_with(|| self.compare_keys(a.block, b.block))
@@ -275,20 +301,17 @@ impl<M: Memory> Map<M> {
             .collect()
     }
 
-    /// How many words all keys begin with alike.
-    fn common_words(&self) -> usize {
-        let mut keys = self.places.iter().map(|(_, block)| block);
-        let Some(first) = keys.next() else {
-            return 0;
+    /// How many words all keys begin with alike, with that of one more block.
+    fn common_words(&self, adopted: &Adopted, block: Granule) -> usize {
+        let whole = Head::read(&self.memory, block).key_len / 8;
+        let Some(&first) = adopted.blocks.first() else {
+            return whole;
         };
-        let whole = |block| Head::read(&self.memory, block).key_len / 8;
         let word = |block, n| self.memory.load(block::key_word(block) + n);
-        keys.fold(whole(first), |common, block| {
-            let common = common.min(whole(block));
-            (0..common)
-                .find(|n| word(block, *n) != word(first, *n))
-                .unwrap_or(common)
-        })
+        let common = adopted.common.min(whole);
+        (0..common)
+            .find(|n| word(block, *n) != word(first, *n))
+            .unwrap_or(common)
     }
 
     /// The beginning of a key behind some words, in the order of keys.

@@ -204,7 +204,7 @@ fuzz_target!(|steps: Vec<Step>| {
             Step::Room(pages) => memory.room.set(u32::from(pages)),
             Step::Recover => {
                 drop(map);
-                let Ok((recovered, found)) = Map::recover(memory.clone(), LIMITS, 5) else {
+                let Ok((recovered, found)) = Map::recover(memory.clone(), LIMITS, 5, |_| ()) else {
                     panic!("what is in order can be recovered");
                 };
                 assert_eq!((found.variables, found.dropped), (model.len() as u64, 0));

@@ -56,7 +56,7 @@ fuzz_target!(|damages: Vec<Damage>| {
     for damage in &damages {
         damage.apply(&memory);
     }
-    let Ok((mut map, found)) = Map::recover(memory.clone(), LIMITS, 5) else {
+    let Ok((mut map, found)) = Map::recover(memory.clone(), LIMITS, 5, |_| ()) else {
         return;
     };
     assert_eq!(found.variables, map.len());
@@ -79,7 +79,7 @@ fuzz_target!(|damages: Vec<Damage>| {
     check(&map);
     let before = content(&map);
     drop(map);
-    let Ok((map, found)) = Map::recover(memory, LIMITS, 6) else {
+    let Ok((map, found)) = Map::recover(memory, LIMITS, 6, |_| ()) else {
         panic!("what was in order can be recovered");
     };
     assert_eq!((found.dropped, found.broken_record), (0, false));

@@ -37,6 +37,13 @@ impl Deadlines {
     }
 }
 
+impl FromIterator<(Moment, Id)> for Deadlines {
+    fn from_iter<I: IntoIterator<Item = (Moment, Id)>>(deadlines: I) -> Self {
+        let queue = deadlines.into_iter().collect();
+        Deadlines { queue }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

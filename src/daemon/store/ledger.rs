@@ -9,7 +9,7 @@ use super::Moment;
 use super::deadlines::Deadlines;
 use super::processes::Processes;
 use super::shares::Shares;
-use crate::map::{Entry, Id, Map, Process, Stamp};
+use crate::map::{Entry, Id, Limits, Map, Process, Stamp};
 
 /// What is kept beside the map.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,18 +48,60 @@ impl Holding {
     }
 }
 
+/// A ledger while all variables are added up.
+pub(super) struct Survey {
+    /// In no order: to sort them once is several times faster than to keep them sorted.
+    deadlines: Vec<(Moment, Id)>,
+    processes: Processes,
+    shares: Shares,
+    len: u64,
+}
+
+impl Survey {
+    /// Of no variables. `service` is the user that the service runs as.
+    pub(super) fn new(limits: Limits, service: u32) -> Self {
+        Survey {
+            deadlines: Vec::new(),
+            processes: Processes::default(),
+            shares: Shares::new(limits, service),
+            len: 0,
+        }
+    }
+
+    /// How many variables there were so far.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// One more variable.
+    pub(super) fn add(&mut self, entry: &Entry<'_>) {
+        self.len += 1;
+        let holding = Holding::of(entry);
+        self.shares.shift(None, Some(holding));
+        if let Some(process) = holding.process {
+            self.processes.add(process, entry.id());
+        }
+        if let Some(deadline) = holding.deadline {
+            self.deadlines.push((deadline, entry.id()));
+        }
+    }
+
+    /// That was all of them.
+    pub(super) fn end(self) -> Ledger {
+        Ledger {
+            deadlines: self.deadlines.into_iter().collect(),
+            processes: self.processes,
+            shares: self.shares,
+        }
+    }
+}
+
 impl Ledger {
     /// Of all variables of a map. `service` is the user that the service runs as.
     pub(super) fn of(map: &Map, service: u32) -> Self {
-        let mut ledger = Ledger {
-            deadlines: Deadlines::default(),
-            processes: Processes::default(),
-            shares: Shares::new(map.limits(), service),
-        };
-        for entry in map.all() {
-            ledger.replace(entry.id(), None, Some(Holding::of(&entry)));
-        }
-        ledger
+        let mut survey = Survey::new(map.limits(), service);
+        map.all().for_each(|entry| survey.add(&entry));
+        survey.end()
     }
 
     /// A variable has changed: what it contributed, and what it contributes now.

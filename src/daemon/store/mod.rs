@@ -36,7 +36,7 @@ pub(crate) use self::history::{Cause, Past, Position, Tombstone, What};
 use self::history::{History, LAST_VALUES_MAX};
 pub(crate) use self::key::{KEY_MAX, Key, KeyFlaw};
 
-use self::ledger::{Holding, Ledger};
+use self::ledger::{Holding, Ledger, Survey};
 use self::pattern::{KeyRange, Patterns};
 pub(crate) use self::shares::Share;
 use self::walk::Journal;
@@ -177,7 +177,8 @@ impl Store {
         })?;
         let map = Map::create(memory, limits, origin, secret);
         let map = map.map_err(|_| io::Error::other("no memory for the variables"))?;
-        Ok(Self::with(map, History::default()))
+        let ledger = Ledger::of(&map, geteuid().as_raw());
+        Ok(Self::with(map, ledger, History::default()))
     }
 
     /// Takes over the store of a service that is gone. What it knew of deletions is lost.
@@ -185,10 +186,17 @@ impl Store {
         let memory = Segment::open(file)?;
         memory.own()?;
         let secret = u64::from_ne_bytes(random()?);
-        let (map, recovered) = Map::recover(memory, limits, secret)
+        let service = geteuid().as_raw();
+        let mut survey = Survey::new(limits, service);
+        let (map, recovered) = Map::recover(memory, limits, secret, |entry| survey.add(&entry))
             .map_err(|unfit| io::Error::new(io::ErrorKind::InvalidData, unfit))?;
+        let ledger = match survey.len() == map.len() {
+            true => survey.end(),
+            // Some of what it has seen was damaged, and is gone.
+            false => Ledger::of(&map, service),
+        };
         let history = History::forgetting(map.revision());
-        Ok((Self::with(map, history), recovered))
+        Ok((Self::with(map, ledger, history), recovered))
     }
 
     /// Whether the system lets us make a map.
@@ -207,10 +215,10 @@ impl Store {
         map::check(&view).map_err(|unfit| io::Error::new(io::ErrorKind::InvalidData, unfit))
     }
 
-    fn with(map: Map, history: History) -> Self {
+    fn with(map: Map, ledger: Ledger, history: History) -> Self {
         Store {
             instance: format!("{:032x}", map.origin().instance),
-            ledger: Ledger::of(&map, geteuid().as_raw()),
+            ledger,
             map,
             history,
             journal: Journal::default(),

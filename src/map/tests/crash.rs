@@ -77,14 +77,14 @@ impl Place<'_> {
     fn crash_again(&mut self) {
         let life = self.random.below(8) << self.random.below(6);
         let memory = self.memory.clone();
-        let recover = || drop(Map::recover(memory, LIMITS, 1));
+        let recover = || drop(Map::recover(memory, LIMITS, 1, |_| ()));
         let end = self.memory.dies_after(life, recover);
         self.figures.again += usize::from(end.is_none());
     }
 
     fn take_over(&mut self, act: &Act) -> bool {
         let (before, after) = (&*act.before, &*act.after);
-        let (map, found) = match Map::recover(self.memory.clone(), LIMITS, 1) {
+        let (map, found) = match Map::recover(self.memory.clone(), LIMITS, 1, |_| ()) {
             Ok(recovered) => recovered,
             Err(unfit) => {
                 assert!(after.is_closed && matches!(unfit, Unfit::Ended(_)));
@@ -171,7 +171,7 @@ fn a_crash_while_a_map_is_made_leaves_no_map_or_an_empty_one() {
         let memory = sim.clone();
         let create = || drop(Map::create(memory, LIMITS, origin, 9));
         let end = sim.dies_after(life, create);
-        match Map::recover(sim, LIMITS, 1) {
+        match Map::recover(sim, LIMITS, 1, |_| ()) {
             Err(unfit) => assert!(unfit == Unfit::NoMap && end.is_none()),
             Ok((map, _)) => {
                 assert_eq!((map.origin(), map.len()), (origin, 0));

@@ -459,7 +459,7 @@ impl Author {
 
     /// Takes over from one who has died; tells whether that has left its change or not.
     fn succeed(&mut self, after: &Rc<State>) -> Rc<State> {
-        let recovered = Map::recover(self.sim.clone(), LIMITS, self.random.0);
+        let recovered = Map::recover(self.sim.clone(), LIMITS, self.random.0, |_| ());
         let Ok((map, found)) = recovered else {
             assert!(after.is_closed, "nobody has closed the map");
             return after.clone();

@@ -152,7 +152,7 @@ fn read_all(sim: &Sim, state: &State) {
 /// Takes over what is there, if that can be done, and works with it.
 fn take_over(sim: &Sim) -> Option<(Map<Sim>, Found)> {
     sim.reserve_all();
-    let (map, found) = Map::recover(sim.clone(), LIMITS, 3).ok()?;
+    let (map, found) = Map::recover(sim.clone(), LIMITS, 3, |_| ()).ok()?;
     map.check();
     Some((map, found))
 }

@@ -198,7 +198,7 @@ impl Pair {
                 }
             }
             Step::Recover => {
-                let (map, found) = Map::recover(self.sim.clone(), LIMITS, 10).unwrap();
+                let (map, found) = Map::recover(self.sim.clone(), LIMITS, 10, |_| ()).unwrap();
                 assert_eq!((found.dropped, found.broken_record), (0, false));
                 assert_eq!(found.variables, self.map.len());
                 assert_eq!(map.origin(), self.map.origin());

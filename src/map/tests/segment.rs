@@ -29,7 +29,7 @@ fn reader(map: &Map) -> Reader<View> {
 
 fn recover(map: &Map) -> Result<Map, Unfit> {
     let file = map.memory().as_fd().try_clone_to_owned().unwrap();
-    Map::recover(Segment::open(file).unwrap(), LIMITS, 4).map(|(map, _)| map)
+    Map::recover(Segment::open(file).unwrap(), LIMITS, 4, |_| ()).map(|(map, _)| map)
 }
 
 #[test]

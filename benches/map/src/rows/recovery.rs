@@ -22,7 +22,7 @@ pub fn run(bench: &Bench) -> io::Result<Vec<Judgement>> {
         // As for a new process, nothing of the file is mapped yet.
         let start = Instant::now();
         let segment = Segment::open(file)?;
-        let (map, found) = Map::recover(segment, LIMITS, 43)
+        let (map, found) = Map::recover(segment, LIMITS, 43, |_| ())
             .map_err(|unfit| io::Error::other(format!("{unfit:?}")))?;
         seconds.push(start.elapsed().as_secs_f64());
         if (map.len(), found.dropped) != (many as u64, 0) {
