@@ -119,6 +119,9 @@ impl Service {
 
     /// Says when this service is to be woken. To be called when something may have changed.
     fn arm(&mut self) {
+        if !self.store.take_ledger_news() {
+            return;
+        }
         for process in self.store.take_idle_processes() {
             self.guards.forget(process);
         }

@@ -209,6 +209,7 @@ impl Store {
             self.ledger.shares.take_back(&holdings);
             Refusal::Full(full)
         })?;
+        self.is_ledger_new = true;
         for (key, draft) in drafts {
             self.note(key, draft, tombstones.remove(key), revision);
         }

@@ -155,6 +155,8 @@ pub(crate) enum Content {
 pub(crate) struct Store {
     map: Map,
     ledger: Ledger,
+    /// Whether the ledger may say something else than when it was looked at last.
+    is_ledger_new: bool,
     history: History,
     journal: Journal,
     instance: String,
@@ -219,6 +221,7 @@ impl Store {
         Store {
             instance: format!("{:032x}", map.origin().instance),
             ledger,
+            is_ledger_new: true,
             map,
             history,
             journal: Journal::default(),
@@ -307,6 +310,7 @@ impl Store {
             Refusal::Full(full)
         })?;
         self.ledger.note(set.id, before, now);
+        self.is_ledger_new = true;
         if set.old.is_none() {
             self.note_birth(key, set.revision);
         }
@@ -347,6 +351,7 @@ impl Store {
             })
             .collect();
         let (count, revision) = self.map.delete(keys);
+        self.is_ledger_new = true;
         for (key, tombstone, id, holding) in gone {
             self.ledger.replace(id, Some(holding), None);
             self.history.delete(key, revision, tombstone);
@@ -375,6 +380,7 @@ impl Store {
         amended.map_err(Refusal::Full)?;
         let now = Holding::new(&stamp, before.bytes as usize);
         self.ledger.replace(id, Some(before), Some(now));
+        self.is_ledger_new = true;
         Ok(true)
     }
 
@@ -385,6 +391,12 @@ impl Store {
         variable.map_or(Ok(()), |variable| may_change(&variable.0.stamp(), writer))?;
         let (count, _) = self.delete_all(&[key.as_bytes().into()], Cause::Expired);
         Ok(count > 0)
+    }
+
+    /// Whether [`Self::next_due`] or [`Self::take_idle_processes`] may have another answer since this
+    /// was asked last: not after those who only read, which is most calls.
+    pub(crate) fn take_ledger_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_ledger_new)
     }
 
     /// When there is something to [`Self::expire_due`] or to [`Self::release_due`].
@@ -416,6 +428,7 @@ impl Store {
     /// A process has ended: what belongs to it is to be deleted.
     pub(crate) fn end_process(&mut self, process: Process) {
         self.ledger.processes.end(process);
+        self.is_ledger_new = true;
     }
 
     /// The processes to which nothing belongs any more, since this was called last.
