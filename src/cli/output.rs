@@ -48,7 +48,8 @@ impl Output {
         }
     }
 
-    /// The same with more to know behind it, two spaces apart.
+    /// The same with more to know behind it: the first two spaces in a row. No key has a '=' to imitate
+    /// that with, and a value has no two spaces here.
     pub(super) fn annotated(
         &mut self,
         key: &str,
@@ -57,7 +58,7 @@ impl Output {
     ) -> Result<(), Failure> {
         let key = escape(key);
         match value {
-            Some(value) => self.line(format_args!("{key}={}  {note}", escape(value))),
+            Some(value) => self.line(format_args!("{key}={}  {note}", without_gaps(value))),
             None => self.line(format_args!("{key}  {note}")),
         }
     }
@@ -111,6 +112,23 @@ impl Output {
     }
 }
 
+/// A value on one line, reversibly, in which no two spaces follow one another, nor end it.
+fn without_gaps(value: &Value) -> String {
+    let escaped = escape(value).to_string();
+    let mut shown = String::with_capacity(escaped.len());
+    for char in escaped.chars() {
+        match char {
+            ' ' if shown.ends_with(' ') => shown.push_str(r"\x20"),
+            char => shown.push(char),
+        }
+    }
+    if shown.ends_with(' ') {
+        shown.pop();
+        shown.push_str(r"\x20");
+    }
+    shown
+}
+
 /// Standard output without the buffer that std puts before it, which ends at each newline.
 struct Stdout(io::Stdout);
 
@@ -151,6 +169,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::client::escape::unescape;
 
     fn json(text: &str) -> String {
         let mut bytes = Vec::new();
@@ -165,6 +184,23 @@ mod tests {
             json("a\n\x7f\u{9b}\u{202e}ü"),
             r#""a\n\u007f\u009b\u202eü""#
         );
+    }
+
+    #[test]
+    fn a_value_before_a_note_has_no_gaps() {
+        for (value, shown) in [
+            ("", ""),
+            ("a b", "a b"),
+            ("a  b", r"a \x20b"),
+            ("   ", r" \x20\x20"),
+            ("a ", r"a\x20"),
+            ("a  revision=1 set 3s ago", r"a \x20revision=1 set 3s ago"),
+            ("a\\ ", r"a\\\x20"),
+        ] {
+            let told = without_gaps(&value.into());
+            assert_eq!(told, shown);
+            assert_eq!(unescape(told.as_bytes()).as_deref(), Some(value.as_bytes()));
+        }
     }
 
     proptest! {
