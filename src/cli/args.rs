@@ -22,29 +22,24 @@ const ALL: &str = "For all commands";
 /// The end of each help: what is particular to the command, and what its exit status can be. The
 /// numbers are those of `outcome`.
 macro_rules! ending {
-    ($($line:literal)*; $($status:literal)*) => {
+    (@ $gap:literal, $($line:literal)*; $($status:literal)*; $($longer:literal)*) => {
         concat!(
             $($line, "\n",)*
             "Exit status:\n",
             $("  ", $status, "\n",)*
-            "  2  wrong usage\n",
-            "  3  the service cannot be reached, or the connection was lost\n",
-            "  4  the service refused\n",
-            "  5  standard input or output failed"
+            "  2", $gap, "wrong usage\n",
+            "  3", $gap, "the service cannot be reached, or the connection was lost\n",
+            "  4", $gap, "the service refused\n",
+            "  5", $gap, "standard input or output failed"
+            $(, "\n  ", $longer)*
         )
+    };
+    ($($line:literal)*; $($status:literal)*) => {
+        ending!(@ "  ", $($line)*; $($status)*;)
     };
     // Some are longer, and come last.
     ($($line:literal)*; $($status:literal)*; $($longer:literal)+) => {
-        concat!(
-            $($line, "\n",)*
-            "Exit status:\n",
-            $("  ", $status, "\n",)*
-            "  2    wrong usage\n",
-            "  3    the service cannot be reached, or the connection was lost\n",
-            "  4    the service refused\n",
-            "  5    standard input or output failed"
-            $(, "\n  ", $longer)+
-        )
+        ending!(@ "    ", $($line)*; $($status)*; $($longer)+)
     };
 }
 
