@@ -157,6 +157,8 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// The variables change so fast that there was no moment at which all of them could be read.
+    Busy,
     /// The service takes no such parameter: a number that is none, or too many patterns or changes.
     InvalidParameter {
         /// Its name in the interface.
@@ -346,6 +348,7 @@ impl Error {
                 | Lost { .. }
                 | Nonsense { .. }
                 | OutcomeUnknown(_)
+                | Busy
         )
     }
 
@@ -402,6 +405,7 @@ impl Error {
                 what = sentence(what)
             ),
             Error::OutcomeUnknown(error) => error.sentence(f),
+            Error::Busy => f.write_str("the variables change too fast to be read all at once"),
             refusal => refusal.refusal(f),
         }
     }
@@ -500,7 +504,7 @@ impl Error {
                 Some(place) => write!(f, "\n  see how it is: {} status globstashd", manager(place)),
                 None => Ok(()),
             },
-            Error::Lost { .. } => f.write_str("\n  try again"),
+            Error::Lost { .. } | Error::Busy => f.write_str("\n  try again"),
             Error::OutcomeUnknown(_) => f.write_str("\n  the change may or may not have been done"),
             _ => Ok(()),
         }

@@ -22,6 +22,10 @@ pub struct List {
     arrived: vec::IntoIter<generated::Entry>,
     /// Where the others come from, if there are any.
     rest: Option<Connection>,
+    /// The revision at which all that has arrived is true; `None` before the first reply.
+    revision: Option<i64>,
+    /// Whether there is no such revision, because something changed between two replies.
+    is_blurred: bool,
 }
 
 impl List {
@@ -44,12 +48,16 @@ impl List {
             route: route.clone(),
             arrived: Vec::new().into_iter(),
             rest: Some(connection),
+            revision: None,
+            is_blurred: false,
         };
         list.take_in(reply?);
         Ok(list)
     }
 
     fn take_in(&mut self, reply: Reply<List_Reply>) {
+        let revision = reply.parameters.revision;
+        self.is_blurred |= *self.revision.get_or_insert(revision) != revision;
         self.arrived = reply.parameters.entries.into_iter();
         if !reply.continues {
             self.rest = None;
@@ -68,6 +76,18 @@ impl List {
             .map_err(|problem| self.route.problem(problem))?;
         self.take_in(reply);
         Ok(true)
+    }
+
+    /// All of the list, if it is what there was at one moment.
+    pub(super) fn snapshot(mut self) -> Result<Option<Vec<Entry>>, Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = self.next_entry()? {
+            if self.is_blurred {
+                return Ok(None);
+            }
+            entries.push(entry);
+        }
+        Ok((!self.is_blurred).then_some(entries))
     }
 
     fn next_entry(&mut self) -> Result<Option<Entry>, Error> {

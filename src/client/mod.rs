@@ -8,6 +8,7 @@
 //! The types that travel come from varlink_generator; nothing of that is seen outside.
 
 pub(crate) mod address;
+mod attached;
 mod batch;
 mod connection;
 mod entry;
@@ -38,6 +39,7 @@ use message::{Replies, request};
 use route::{Purpose, Route};
 
 pub use address::{Address, InvalidAddress, NoUserAddress};
+pub use attached::{Attached, Handle};
 pub use batch::Batch;
 pub use entry::{Change, Deleted, Entry, Event, Revision, Status, Sum, Writer};
 pub use error::Error;
@@ -170,11 +172,30 @@ impl Client {
 
     /// Reads a variable; `None` if it is not defined.
     pub fn get(&mut self, key: &str) -> Result<Option<Value>, Error> {
+        let entry = self.read(key)?;
+        Ok(entry.and_then(|entry| entry.value))
+    }
+
+    /// Reads a variable, with its revision.
+    fn read(&mut self, key: &str) -> Result<Option<Entry>, Error> {
         let reply = self.ask_for(key, None)?;
         let fields = (reply.value, reply.data);
         let entry = Entry::defined(key, reply.defined, fields, reply.revision);
-        let entry = entry.map_err(|what| self.nonsense(what))?;
-        Ok(entry.and_then(|entry| entry.value))
+        entry.map_err(|what| self.nonsense(what))
+    }
+
+    /// Another way to read variables of the same service: for programs that read often, from many
+    /// threads, or while the service is away. See [`Attached`].
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// client.set("player/volume", "0.5")?;
+    /// let stash = client.attach()?;
+    /// assert_eq!(stash.get("player/volume")?, Some("0.5".into()));
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn attach(&self) -> Result<Attached, Error> {
+        Attached::open(self.route.clone())
     }
 
     /// Reads a variable, with its revision, and who changed it and when; `None` if it is not
