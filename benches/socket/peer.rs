@@ -366,6 +366,10 @@ impl generated::VarlinkInterface for Stub {
         call.reply_method_not_implemented("Apply".into())
     }
 
+    fn open_map(&self, call: &mut dyn generated::Call_OpenMap) -> varlink::Result<()> {
+        call.reply_method_not_implemented("OpenMap".into())
+    }
+
     fn get_status(&self, call: &mut dyn generated::Call_GetStatus) -> varlink::Result<()> {
         call.reply_method_not_implemented("GetStatus".into())
     }

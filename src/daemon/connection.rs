@@ -10,12 +10,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
+use rustix::net::{RecvFlags, recv, sockopt};
 
 use super::accounts::{Accounts, Charge, Excess, Seat, Shared, TooMany};
 use super::contract::{Caller, Serve, Unfinished};
+use super::output::{Output, transmit};
 use super::poller::EventFlags;
 use super::table::Token;
+use crate::sys::enclosure::has_taken_all;
 use crate::sys::peer::Peer;
 use crate::wire::frame::Framer;
 use crate::wire::request::Request;
@@ -43,19 +45,14 @@ const HOLD: Duration = Duration::from_millis(50);
 /// would wait as long for a service.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A buffer for answers of up to this many bytes is kept for the next connection.
-const SPARE_MAX: usize = 256 << 10;
-
-/// A larger one is cut down when it is this many times as large as what waits in it: what is held
-/// for a peer must not be much more than what is counted.
-const SLACK: usize = 4;
-
 /// A connection.
 pub(crate) struct Connection<J> {
     stream: OwnedFd,
     peer: Peer,
     input: Framer,
     output: Output,
+    /// Whether it was sent a descriptor.
+    has_enclosed: bool,
     /// The call that is being answered in pieces.
     job: Option<J>,
     /// Whole messages may be left in `input`.
@@ -83,16 +80,6 @@ pub(crate) struct Connection<J> {
     pub(crate) is_queued: bool,
 }
 
-/// Answers that were not taken yet.
-#[derive(Default)]
-struct Output {
-    /// What goes first: a reply that others take as well, and how much of it was sent.
-    shared: Option<(Rc<Shared>, usize)>,
-    bytes: Vec<u8>,
-    /// How much of `bytes` was sent.
-    sent: usize,
-}
-
 impl<J: Unfinished> Connection<J> {
     /// A new connection, which counts as its user's.
     pub(crate) fn new(stream: OwnedFd, accounts: &mut Accounts) -> io::Result<Self> {
@@ -104,6 +91,7 @@ impl<J: Unfinished> Connection<J> {
             peer,
             input: Framer::default(),
             output: Output::default(),
+            has_enclosed: false,
             job: None,
             backlog: false,
             ended: false,
@@ -171,6 +159,7 @@ impl<J: Unfinished> Connection<J> {
         };
         (self.backlog, self.partial_since) = (true, None);
         self.output.prepare(spare);
+        let is_all_sent = self.output.len() == 0;
         let request = Request::parse(message).map_err(|problem| problem.to_string())?;
         let out = &mut self.output.bytes;
         match &self.seat {
@@ -181,7 +170,16 @@ impl<J: Unfinished> Connection<J> {
                     socket: Some(self.stream.as_fd()),
                     connections,
                 };
+                let start = out.len();
                 self.job = service.call(&request, caller, out);
+                if let Some(descriptor) = service.enclosure()
+                    // One after the other, or a peer that takes none could have all that there can
+                    // be under way.
+                    && (!self.has_enclosed || is_all_sent && has_taken_all(&self.stream))
+                {
+                    self.has_enclosed = true;
+                    self.output.enclose(start, descriptor);
+                }
             }
             Err(TooMany(maximum)) => {
                 service.refuse(&request, *maximum, out);
@@ -258,7 +256,7 @@ impl<J: Unfinished> Connection<J> {
             self.output.bytes.extend_from_slice(reply);
             return false;
         }
-        match self.send(reply) {
+        match self.send(reply, None) {
             Some(sent) if sent < reply.len() => {
                 self.stalled_since = Some(Instant::now());
                 self.output.shared = Some((share(&self.charge), sent));
@@ -293,10 +291,11 @@ impl<J: Unfinished> Connection<J> {
         }
         while self.output.len() > 0 {
             let mut output = std::mem::take(&mut self.output);
-            let Some(length) = self.send(output.first()) else {
+            let (bytes, along) = output.first();
+            let Some(length) = self.send(bytes, along) else {
                 break;
             };
-            let is_all = length == output.first().len();
+            let is_all = length == bytes.len();
             output.has_sent(length);
             self.output = output;
             if length > 0 {
@@ -311,12 +310,8 @@ impl<J: Unfinished> Connection<J> {
     }
 
     /// Sends what the peer takes, and says how much that was; `None` if it will never take more.
-    fn send(&mut self, bytes: &[u8]) -> Option<usize> {
-        match send(
-            &self.stream,
-            bytes,
-            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-        ) {
+    fn send(&mut self, bytes: &[u8], along: Option<&Rc<OwnedFd>>) -> Option<usize> {
+        match transmit(&self.stream, bytes, along) {
             Ok(length) => return Some(length),
             Err(Errno::AGAIN | Errno::INTR) => return Some(0),
             Err(Errno::PIPE | Errno::CONNRESET) => self.hang_up(),
@@ -430,64 +425,5 @@ impl<J: Unfinished> Connection<J> {
 impl<J> AsFd for Connection<J> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
-    }
-}
-
-impl Output {
-    fn len(&self) -> usize {
-        let shared = |(shared, sent): &(Rc<Shared>, usize)| shared.bytes().len() - sent;
-        self.shared.as_ref().map_or(0, shared) + self.own()
-    }
-
-    /// The length of what is here alone.
-    fn own(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    /// What is to be sent next.
-    fn first(&self) -> &[u8] {
-        match &self.shared {
-            Some((shared, sent)) => &shared.bytes()[*sent..],
-            None => &self.bytes[self.sent..],
-        }
-    }
-
-    /// So much of that was sent.
-    fn has_sent(&mut self, length: usize) {
-        match &mut self.shared {
-            Some((shared, sent)) => {
-                *sent += length;
-                if *sent == shared.bytes().len() {
-                    self.shared = None;
-                }
-            }
-            None => self.sent += length,
-        }
-    }
-
-    /// Makes room for more; borrows the spare buffer if it has none of its own.
-    fn prepare(&mut self, spare: &mut Vec<u8>) {
-        if self.bytes.capacity() == 0 {
-            std::mem::swap(&mut self.bytes, spare);
-        } else if self.sent > self.bytes.len() / 2 {
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
-        }
-    }
-
-    /// Gives the buffer back if it is empty: an idle connection has none. Cuts it down if it is
-    /// nearly empty.
-    fn settle(&mut self, spare: &mut Vec<u8>) {
-        if self.own() == 0 {
-            self.sent = 0;
-            let mut bytes = std::mem::take(&mut self.bytes);
-            if bytes.capacity() <= SPARE_MAX && bytes.capacity() > spare.capacity() {
-                bytes.clear();
-                *spare = bytes;
-            }
-        } else if self.bytes.capacity() > SPARE_MAX.max(SLACK * self.own()) {
-            self.bytes = self.bytes.split_off(self.sent);
-            self.sent = 0;
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! The loop brings calls, one at a time for each connection, and takes replies away. Which methods
 //! there are it does not know; ours are in [`super::service`], and tests bring their own.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -26,6 +26,12 @@ pub(crate) trait Serve {
 
     /// Goes on with a call. Gives the job back if it is not done.
     fn resume(&mut self, job: Self::Job, who: Token, out: &mut Vec<u8>) -> Option<Self::Job>;
+
+    /// A descriptor that goes with the one reply that the last call has appended. To be asked after
+    /// each call.
+    fn enclosure(&mut self) -> Option<Rc<OwnedFd>> {
+        None
+    }
 
     /// What other callers are to be sent because of what one has changed. To be emptied after each
     /// call.

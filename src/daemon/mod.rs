@@ -46,6 +46,7 @@ pub mod loopback;
 #[doc(hidden)]
 pub mod mounted;
 mod options;
+mod output;
 mod parameters;
 mod poller;
 mod queue;

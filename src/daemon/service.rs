@@ -5,7 +5,8 @@
 //! into the caller's buffer; nothing here knows a socket.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::batch::read_batch;
@@ -14,7 +15,9 @@ use super::contract::{Caller, Delivery, Serve, Unfinished as _};
 use super::entry::{Fields, write_value, write_variable};
 use super::failure::Failure;
 use super::guards::{Guards, Unguarded};
-use super::interface::{self, Apply, Delete, Expire, Get, GetStatus, INTERFACE, List, Set};
+use super::interface::{
+    self, Apply, Delete, Expire, Get, GetStatus, INTERFACE, List, OpenMap, Set,
+};
 use super::jobs::{Job, SLICE, Work};
 use super::log::Sparingly;
 use super::parameters::{
@@ -26,7 +29,7 @@ use super::table::Token;
 use super::timer::Timer;
 use super::watch::{Begin, Watch};
 use super::watches::{Wait, Watches};
-use crate::map::{Process, Revision};
+use crate::map::{LAYOUT, Process, Revision};
 use crate::sys::process::{NoPidfd, Pidfd};
 use crate::wire::fault::Fault;
 use crate::wire::introspection::{self, Introspection};
@@ -77,6 +80,10 @@ pub(crate) struct Service {
     /// The processes whose end deletes variables.
     guards: Guards,
     introspection: Introspection,
+    /// The map, as readers are given it.
+    view: Option<Rc<OwnedFd>>,
+    /// What goes with the reply to the present call.
+    enclosure: Option<Rc<OwnedFd>>,
     log: Sparingly,
     calls: u64,
     errors: u64,
@@ -94,6 +101,8 @@ impl Service {
             timer: Timer::new()?,
             guards: Guards::new()?,
             introspection,
+            view: None,
+            enclosure: None,
             log: Sparingly::default(),
             calls: 0,
             errors: 0,
@@ -246,6 +255,10 @@ impl Serve for Service {
         None
     }
 
+    fn enclosure(&mut self) -> Option<Rc<OwnedFd>> {
+        self.enclosure.take()
+    }
+
     fn outbox(&mut self) -> &mut Vec<Delivery> {
         self.watches.outbox()
     }
@@ -339,6 +352,7 @@ impl Service {
         debug_check_replies(method, &out[start..]);
         if oneway {
             out.truncate(start);
+            self.enclosure = None;
         }
     }
 
@@ -362,6 +376,20 @@ impl Service {
                 .warn(|| log::warn!(pid; "cannot watch a process: {problem}"));
             Failure::Processes(self.guards.maximum())
         })
+    }
+
+    /// The map, to be given to a reader. `None` if the system has no room for that: readers can ask
+    /// for each variable.
+    fn view(&mut self) -> Option<Rc<OwnedFd>> {
+        if self.view.is_none() {
+            match self.store.memory().reopen_for_reading() {
+                Ok(view) => self.view = Some(Rc::new(view)),
+                Err(error) => self
+                    .log
+                    .warn(|| log::warn!("the map cannot be given to readers: {error}")),
+            }
+        }
+        self.view.clone()
     }
 
     /// The answer to a call about `key` that the store refused.
@@ -573,6 +601,16 @@ impl interface::Service for Service {
     fn apply(&mut self, parameters: Apply<'_>, call: Call<'_>) -> Answer {
         let batch = read_batch(&parameters)?;
         Ok(Some(Work::Apply(Box::new(batch), call.writer())))
+    }
+
+    fn open_map(&mut self, _: OpenMap<'_>, call: Call<'_>) -> Answer {
+        self.enclosure = self.view();
+        let mut reply = Reply::new(call.out).parameters();
+        reply.count("mapFileDescriptor", 0);
+        reply.count("size", self.store.memory().size());
+        reply.count("layout", LAYOUT.into());
+        reply.string("instance", self.store.instance());
+        Ok(None)
     }
 
     fn get_status(&mut self, _: GetStatus<'_>, call: Call<'_>) -> Answer {

@@ -25,8 +25,11 @@ pub(super) const PAGE_GRANULES: u32 = (PAGE / GRANULE) as u32;
 /// What a segment begins with: "GLOBST1\0".
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"GLOBST1\0");
 
-/// Major and minor version of the layout. A reader of another major one must not read on.
-pub(super) const VERSION: u64 = 2 << 32;
+/// The layout's major version. A reader of another one must not read on.
+pub(crate) const LAYOUT: u32 = 2;
+
+/// Major and minor version of the layout.
+pub(super) const VERSION: u64 = (LAYOUT as u64) << 32;
 
 /// The header: constant after creation.
 pub(super) mod header {

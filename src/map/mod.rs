@@ -52,7 +52,7 @@ mod tests;
 pub(crate) use self::batch::Change;
 pub(crate) use self::block::Id;
 pub(crate) use self::bytes::Bytes;
-pub(crate) use self::layout::{CHANGES_MAX, MAP_MAX, SIMILAR_MAX, State};
+pub(crate) use self::layout::{CHANGES_MAX, LAYOUT, MAP_MAX, SIMILAR_MAX, State};
 pub(crate) use self::recovery::{Found, check};
 pub(crate) use self::segment::{Segment, View};
 pub(crate) use self::writer::{Entry, Map, Origin};

@@ -326,6 +326,11 @@ impl Segment {
         self.store(OWNER, 0);
     }
 
+    /// How long it is, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        (self.mapping.words * WORD) as u64
+    }
+
     /// The same file, as it may be given to readers.
     pub(crate) fn reopen_for_reading(&self) -> io::Result<OwnedFd> {
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());

@@ -9,5 +9,6 @@ mod flow;
 mod framing;
 mod life;
 mod limits;
+mod map;
 mod sockets;
 mod values;

@@ -59,6 +59,14 @@ check "odd text is told as text" "$odd" "$(stored text .value)"
 check "bytes that are no text are told in Base64" "$(printf 'binary \xff\xfe\x00\x01' | base64)" "$(stored binary .data)"
 check "a noncharacter is no text" "$(printf '\xef\xbf\xbe' | base64)" "$(stored noncharacter .data)"
 
+# The map comes with a descriptor, for which a newer varlinkctl would run a command (call --exec).
+check "OpenMap is answered also to who does not look for it" "[0,2]" "$(call OpenMap | jq --compact-output '[.mapFileDescriptor, .layout]')"
+check "its instance is that of GetStatus" "$(call GetStatus | jq .instance)" "$(call OpenMap | jq .instance)"
+if varlinkctl --help | grep --quiet -- --exec; then
+    check_like "OpenMap with --exec" "*/memfd:globstash*" \
+        "$(varlinkctl call --exec $address io.globstash.OpenMap '{}' -- readlink /proc/self/fd/3)"
+fi
+
 # As a program that varlinkctl runs, with one connection that is already made.
 check "exec: serves one connection" 0 "$(varlinkctl call --json=short exec:/usr/bin/globstashd io.globstash.GetStatus '{}' | jq .variables)"
 alone() { [[ $(pgrep --exact globstashd) == "$(main_pid)" ]]; }
