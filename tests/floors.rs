@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Each room and those that it may use.
 const ROOMS: [(&str, &[&str]); 6] = [
     ("cli", &["client", "wire", "sys"]),
-    ("client", &["wire", "sys"]),
+    ("client", &["map", "wire", "sys"]),
     ("daemon", &["map", "wire", "sys"]),
     ("map", &["sys"]),
     ("wire", &["sys"]),

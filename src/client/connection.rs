@@ -5,6 +5,7 @@
 //! the service has not heard all cannot have been made.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -16,12 +17,17 @@ use rustix::net::{
 
 use super::address::Address;
 use super::options::Options;
+use crate::sys::enclosure::receive_with;
 use crate::sys::place::check_folder;
 use crate::sys::spin::Spin;
 use crate::wire::frame::{Framer, TooLong};
 
 /// How much is read at once, in bytes; as much as the service sends at once.
 const READ: usize = 64 << 10;
+
+/// How much is read at once of a message that something comes along with, in bytes: there are short
+/// ones only.
+const ENCLOSED: usize = 4096;
 
 /// How long to ask for an answer before sleeping: one from another CPU takes a tenth of it if that is
 /// awake, and most of it if it sleeps.
@@ -30,13 +36,20 @@ const SPIN: Duration = Duration::from_micros(50);
 /// How many times as long as for the beginning of a message we wait for its end.
 const WHOLE: u32 = 6;
 
+/// How many connections were opened.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
 /// A connection to the service.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// No other connection of this process has it.
+    pub(super) number: u64,
     socket: OwnedFd,
     /// The limit for reading that the kernel was told last.
     limit: Option<Duration>,
     arrived: Framer,
+    /// What came along with it.
+    enclosed: Vec<OwnedFd>,
     chunk: Vec<u8>,
     spin: Spin,
 }
@@ -86,9 +99,11 @@ impl Connection {
         }
         set_socket_timeout(&socket, Timeout::Recv, limit)?;
         Ok(Connection {
+            number: OPENED.fetch_add(1, Relaxed),
             socket,
             limit,
             arrived: Framer::default(),
+            enclosed: Vec::new(),
             chunk: Vec::with_capacity(READ),
             spin: Spin::new(options.spin),
         })
@@ -148,6 +163,41 @@ impl Connection {
             self.arrived.rest();
             if !self.try_read()? {
                 return Ok(None);
+            }
+        }
+    }
+
+    /// Waits for the next message with what comes along, on a connection on which nothing else is
+    /// outstanding: the kernel gives descriptors together with what was sent before them.
+    pub(super) fn receive_enclosed<T>(
+        &mut self,
+        expect: Expect,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<(T, Vec<OwnedFd>), Broken> {
+        let flags = match expect {
+            Expect::Event(Some(Duration::ZERO)) => RecvFlags::DONTWAIT,
+            Expect::Answer(limit) => {
+                self.limit(Some(limit))?;
+                RecvFlags::empty()
+            }
+            Expect::Event(limit) => {
+                self.limit(limit)?;
+                RecvFlags::empty()
+            }
+        };
+        loop {
+            if let Some(message) = self.arrived.next()? {
+                return Ok((read(message), std::mem::take(&mut self.enclosed)));
+            }
+            self.arrived.rest();
+            let mut chunk = [0; ENCLOSED];
+            match receive_with(&self.socket, &mut chunk, flags) {
+                Ok((0, _)) => return Err(Broken::Lost),
+                Ok((length, descriptors)) => {
+                    self.arrived.push(&chunk[..length]);
+                    self.enclosed.extend(descriptors);
+                }
+                Err(errno) => return Err(Broken::of(errno)),
             }
         }
     }

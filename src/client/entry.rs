@@ -224,17 +224,23 @@ impl Entry {
             return Ok(None);
         }
         let value = value(fields.0, fields.1)?.ok_or("a variable without value")?;
-        Ok(Some(Entry {
-            key: key.to_owned(),
+        let revision = Revision::from_wire(revision);
+        Ok(Some(Entry::read(key.to_owned(), value, revision)))
+    }
+
+    /// A variable of which nothing but its value and revision is known.
+    pub(super) fn read(key: String, value: Value, revision: Revision) -> Entry {
+        Entry {
+            key,
             value: Some(value),
-            revision: Revision::from_wire(revision),
+            revision,
             modified: None,
             expires: None,
             pid: None,
             protected: None,
             owner: None,
             writer: None,
-        }))
+        }
     }
 }
 

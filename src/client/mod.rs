@@ -39,7 +39,7 @@ use message::{Replies, request};
 use route::{Purpose, Route};
 
 pub use address::{Address, InvalidAddress, NoUserAddress};
-pub use attached::{Attached, Handle};
+pub use attached::{Attached, Handle, WhenGone};
 pub use batch::Batch;
 pub use entry::{Change, Deleted, Entry, Event, Revision, Status, Sum, Writer};
 pub use error::Error;
@@ -184,8 +184,8 @@ impl Client {
         entry.map_err(|what| self.nonsense(what))
     }
 
-    /// Another way to read variables of the same service: for programs that read often, from many
-    /// threads, or while the service is away. See [`Attached`].
+    /// Another way to read variables of the same service, without asking it: for programs that read
+    /// often, from many threads, or while the service is away. See [`Attached`].
     ///
     /// ```
     /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
@@ -195,7 +195,21 @@ impl Client {
     /// # Ok::<(), globstash::Error>(())
     /// ```
     pub fn attach(&self) -> Result<Attached, Error> {
-        Attached::open(self.route.clone())
+        self.attach_with(WhenGone::Serve)
+    }
+
+    /// The same, with what to do while there is no service.
+    ///
+    /// ```
+    /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
+    /// use globstash::WhenGone;
+    ///
+    /// let stash = client.attach_with(WhenGone::Fail)?;
+    /// assert_eq!(stash.get("player/volume")?, None);
+    /// # Ok::<(), globstash::Error>(())
+    /// ```
+    pub fn attach_with(&self, when_gone: WhenGone) -> Result<Attached, Error> {
+        Attached::open(self.route.clone(), when_gone)
     }
 
     /// Reads a variable, with its revision, and who changed it and when; `None` if it is not

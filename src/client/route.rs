@@ -81,7 +81,7 @@ impl Route {
         starter.map_or(Ok(false), |starter| (starter.start)(starter.place))
     }
 
-    fn connect(&self, limit: Duration) -> Result<Connection, Error> {
+    pub(super) fn connect(&self, limit: Duration) -> Result<Connection, Error> {
         Connection::open(&self.address, &self.options, limit)
             .map_err(|errno| Error::of_connecting(&self.address, errno, self.options.timeout))
     }

@@ -1,9 +1,9 @@
 //! The errors of `io.globstash`, as calls end with them.
 
-use super::store::pattern::{PATTERN_MAX, PatternError};
 use super::store::{KEY_MAX, Limit, Refusal, VALUE_MAX};
 use crate::map::{Full, Limits, SIMILAR_MAX};
 use crate::wire::fault::Fault;
+use crate::wire::pattern::{PATTERN_MAX, PatternError};
 use crate::wire::reply::Reply;
 use crate::wire::text::{Flaw, echo};
 

@@ -4,10 +4,10 @@ use super::clock;
 use super::failure::Failure;
 use super::interface;
 use super::store::decimal::Decimal;
-use super::store::pattern::{PATTERNS_MAX, Patterns};
 use super::store::{Condition, Moment, Value};
 use crate::wire::json::read_base64;
 use crate::wire::object::Text;
+use crate::wire::pattern::{PATTERNS_MAX, Patterns};
 
 /// The value that a caller gave, if any. `culprit` is the parameter that is wrong if it gave two.
 pub(crate) fn read_value<'v>(

@@ -12,9 +12,9 @@ mod sift;
 use self::sift::Sift;
 use super::entry::{Fields, write_event};
 use super::failure::REPLY_MAX;
-use super::store::pattern::Patterns;
 use super::store::{Key, Past, Position, Store, Walker, What, text};
 use crate::map::Revision;
+use crate::wire::pattern::Patterns;
 use crate::wire::reply::{Object, Reply};
 
 /// Most steps through the history in one turn, for one watcher. A change of many variables goes beyond

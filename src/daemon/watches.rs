@@ -25,7 +25,7 @@ const EVENTS_MAX: usize = if cfg!(test) { 10 } else { 4096 };
 /// Patterns of up to so many steps, see [`Patterns::cost`], are compared with each change at once,
 /// however many watchers there are: those that people write.
 ///
-/// [`Patterns::cost`]: super::store::pattern::Patterns::cost
+/// [`Patterns::cost`]: crate::wire::pattern::Patterns::cost
 const CHEAP: usize = 64;
 
 /// So many bytes of the memory in which replies are written are kept: most events are shorter.

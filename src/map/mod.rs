@@ -17,6 +17,7 @@
 //! | `block`      | one variable, as words                                                   |
 //! | `table`      | finding the slot of a key                                                |
 //! | `reader`     | reading while somebody writes                                            |
+//! | `scan`       | reading everything as it was at one moment                               |
 //! | `writer`     | [`Map`]: reading and changing, for the one who owns it                   |
 //! | `batch`      | changing several variables in one step                                   |
 //! | `upkeep`     | growing, moving together and giving back, a little with each change      |
@@ -27,38 +28,63 @@
 //! | `changes`    | the variables in the order of their last change                          |
 //! | `protection` | the steps that keep all this right, to be taken away in tests            |
 //!
+//! Programs that only read have `layout`, `words`, `segment`, `block`, `table`, `reader` and
+//! `scan`; the rest
+//! is the service's.
+//!
 //! Knows bytes and revisions: no protocol, no meaning of a user, no clock.
 
+#[cfg(feature = "service")]
 mod arena;
+#[cfg(feature = "service")]
 mod batch;
 mod block;
 mod bytes;
+#[cfg(feature = "service")]
 mod changes;
 mod layout;
+#[cfg(feature = "service")]
 mod order;
+#[cfg(feature = "service")]
 mod places;
 mod protection;
 mod reader;
+#[cfg(feature = "service")]
 mod recovery;
+mod scan;
 mod segment;
 mod table;
+#[cfg(feature = "service")]
 mod upkeep;
 mod words;
+#[cfg(feature = "service")]
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::batch::Change;
-pub(crate) use self::block::Id;
+#[allow(unused_imports, reason = "for benches and fuzzers")]
 pub(crate) use self::bytes::Bytes;
-pub(crate) use self::layout::{CHANGES_MAX, LAYOUT, MAP_MAX, SIMILAR_MAX, State};
-pub(crate) use self::recovery::{Found, check};
-pub(crate) use self::segment::{Segment, View};
-pub(crate) use self::writer::{Entry, Map, Origin};
-#[allow(unused_imports, reason = "for programs that read, benches and fuzzers")]
+#[allow(unused_imports, reason = "for benches and fuzzers")]
+pub(crate) use self::layout::{LAYOUT, State};
+#[allow(unused_imports, reason = "for benches and fuzzers")]
+pub(crate) use self::reader::{Answer, Handle, Reader};
+#[allow(unused_imports, reason = "for benches and fuzzers")]
+pub(crate) use self::scan::{Item, Scan};
+#[allow(unused_imports, reason = "for benches and fuzzers")]
+pub(crate) use self::segment::View;
+#[cfg(feature = "service")]
 pub(crate) use self::{
-    reader::{Answer, Handle, Reader},
+    batch::Change,
+    block::Id,
+    layout::{CHANGES_MAX, MAP_MAX, SIMILAR_MAX},
+    recovery::{Found, check},
+    segment::Segment,
+    writer::{Entry, Map, Origin},
+};
+#[cfg(feature = "service")]
+#[allow(unused_imports, reason = "for benches and fuzzers")]
+pub(crate) use self::{
     recovery::Unfit,
     words::{Memory, Words},
 };

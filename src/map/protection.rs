@@ -14,6 +14,8 @@ pub(super) enum Protection {
     RootOfHit,
     /// Readers look at the root again after a miss.
     RootOfMiss,
+    /// Who reads everything looks at the revision again.
+    RevisionOfScan,
     /// Readers order what they copied before what they look at again.
     ReaderFence,
     /// Readers order the root before what stands in its table.

@@ -88,11 +88,11 @@ pub(crate) struct Handle {
 
 /// Where a block was found, and everything that stays as it is while it is there.
 #[derive(Debug, Clone, Copy)]
-struct Spot {
-    root: u64,
-    slot: usize,
-    stamp: u64,
-    word: u64,
+pub(super) struct Spot {
+    pub(super) root: u64,
+    pub(super) slot: usize,
+    pub(super) stamp: u64,
+    pub(super) word: u64,
 }
 
 /// A value that was found: its block never changes, so this holds as long as the spot does.
@@ -118,6 +118,11 @@ impl<W: Words> Reader<W> {
     pub(crate) fn new(words: W) -> Self {
         let known = Box::new(Cell::new(Known::NOTHING));
         Reader { words, known }
+    }
+
+    /// What it reads.
+    pub(super) fn words(&self) -> &W {
+        &self.words
     }
 
     /// Reads a variable. On anything but [`Answer::Found`] nothing is said about `value`.
@@ -155,9 +160,18 @@ impl<W: Words> Reader<W> {
             .is_none_or(|found| !self.holds(&found.spot))
     }
 
-    /// Whether the service that wrote the map has died. What it wrote can be read on.
-    pub(crate) fn is_orphaned(&self) -> bool {
-        self.words.load(OWNER) & OWNER_DIED != 0
+    /// Whether a service writes the map, as far as the kernel knows: it marks the word when that dies,
+    /// and while another program takes its place there is nothing in it. What was written can be
+    /// read on.
+    #[inline(always)]
+    pub(crate) fn is_served(&self) -> bool {
+        let owner = self.words.load(OWNER);
+        owner != 0 && owner & OWNER_DIED == 0
+    }
+
+    /// Whether the map is not in use any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        Table::from_root(self.words.load(ROOT)).is_none()
     }
 
     #[cold]
@@ -295,7 +309,7 @@ impl<W: Words> Reader<W> {
 
     /// Whether what was read since a spot was found is what the variable holds.
     #[inline(always)]
-    fn holds(&self, spot: &Spot) -> bool {
+    pub(super) fn holds(&self, spot: &Spot) -> bool {
         let words = &self.words;
         if kept(Protection::ReaderFence) {
             words.acquire();
@@ -314,7 +328,7 @@ impl<W: Words> Reader<W> {
     }
 
     #[cold]
-    fn ended(&self) -> Answer {
+    pub(super) fn ended(&self) -> Answer {
         match State::from_word(self.words.load(STATE)) {
             Some(State::Live) | None => Answer::Busy,
             Some(state) => Answer::Ended(state),

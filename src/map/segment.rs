@@ -8,23 +8,18 @@
 //! promise that nobody does. Words are loaded and stored as relaxed atomics of 64 bits, one by one.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
 use std::io;
-use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use rustix::fs::{
-    FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fchmod, fcntl_add_seals,
-    fcntl_get_seals, fstat, ftruncate, memfd_create, open,
-};
+use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat};
+use rustix::io::{Errno, pread};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
-use rustix::process::{Pid, geteuid};
-use rustix::thread::gettid;
 
-use super::layout::{LINE, OWNER, PAGE, SLOTS};
-use super::words::{self, Memory, Words};
+use super::layout::{FIRST_PAGE, LAYOUT, LINE, MAGIC, MAP_MAX, PAGE, SLOTS, header};
+use super::words::{self, Words};
 
 /// Bytes in a word.
 const WORD: usize = size_of::<u64>();
@@ -32,34 +27,41 @@ const WORD: usize = size_of::<u64>();
 /// Bytes in two words, which longer values are copied in.
 const PAIR: usize = 2 * WORD;
 
-/// What nobody may do with the file any more.
-const SEALS: SealFlags = SealFlags::SHRINK
-    .union(SealFlags::GROW)
-    .union(SealFlags::SEAL);
-
-/// Who may open it: we alone, and for reading only. Others who hold a descriptor for reading could
-/// open it for writing otherwise.
-const MODE: Mode = Mode::RUSR;
-
-/// Bytes in a page.
-const PAGE_BYTES: u64 = (PAGE * WORD) as u64;
-
-/// A mapping of a whole memory file.
+/// Where a whole memory file is mapped.
+#[derive(Clone, Copy)]
 struct Mapping {
     first: NonNull<AtomicU64>,
     words: usize,
 }
 
-/// A memory file that is mapped for writing.
-pub(crate) struct Segment {
-    mapping: Mapping,
-    file: OwnedFd,
-    will: RefCell<Option<Will>>,
-}
+/// Gives a mapping back. Whoever has the [`Mapping`] has this as well.
+struct Mapped(Mapping);
 
-/// A memory file that is mapped for reading only.
+/// A memory file that is mapped for reading only. Clones share the mapping, which is given back with
+/// the last of them.
+#[derive(Clone)]
 pub(crate) struct View {
     mapping: Mapping,
+    _mapped: Arc<Mapped>,
+}
+
+/// Why a file is not mapped that somebody says is a map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unacceptable {
+    /// It could become shorter while it is read.
+    Unsealed,
+    /// It came with leave to write it, which nobody but the service should have.
+    Writable,
+    /// It is longer or shorter than a map can be, or than was said.
+    Size(u64),
+    /// It is no map.
+    NoMap,
+    /// Its layout has this major version, which is not ours.
+    Layout(u32),
+    /// It is not the map of the instance that it should be.
+    Instance,
+    /// The system does not let us.
+    System(Errno),
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread, and is only used through atomics.
@@ -67,7 +69,7 @@ unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
-impl Mapping {
+impl Mapped {
     fn new(file: BorrowedFd<'_>, protection: ProtFlags) -> io::Result<Self> {
         let bytes = usize::try_from(fstat(file)?.st_size).map_err(io::Error::other)?;
         let flags = MapFlags::SHARED | MapFlags::NORESERVE;
@@ -80,9 +82,11 @@ impl Mapping {
         // A memory file has no name, so a core dump would take all of it along.
         // SAFETY: the range is the mapping that was just made; what is advised changes no memory.
         unsafe { madvise(first, bytes, Advice::LinuxDontDump)? };
-        Ok(mapping)
+        Ok(Mapped(mapping))
     }
+}
 
+impl Mapping {
     #[inline(always)]
     fn load(&self, word: usize) -> u64 {
         if word >= self.words {
@@ -256,193 +260,91 @@ fn matching(line: NonNull<AtomicU64>, upper: u32) -> u32 {
     words::matching(std::array::from_fn(load), upper)
 }
 
-impl Drop for Mapping {
+impl Drop for Mapped {
     fn drop(&mut self) {
+        let Mapped(Mapping { first, words }) = *self;
         // SAFETY: the mapping was made with this length, and nothing refers to it any more.
-        let unmapped = unsafe { munmap(self.first.as_ptr().cast(), self.words * WORD) };
+        let unmapped = unsafe { munmap(first.as_ptr().cast(), words * WORD) };
         debug_assert_eq!(unmapped, Ok(()));
-    }
-}
-
-impl Segment {
-    /// A new memory file with room for so many bytes, rounded up to pages; all of them zeros.
-    pub(crate) fn create(bytes: u64) -> io::Result<Self> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // Kernels before 6.3 do not know the last flag.
-        let file = memfd_create("globstash", flags | MemfdFlags::NOEXEC_SEAL)
-            .or_else(|_| memfd_create("globstash", flags))?;
-        ftruncate(&file, bytes.next_multiple_of(PAGE_BYTES))?;
-        fchmod(&file, MODE)?;
-        fcntl_add_seals(&file, SEALS)?;
-        Self::open(file)
-    }
-
-    /// Fails with a sentence unless nobody else can change the file: not its length, not what stands in
-    /// it, and not who may. Each of the three is worth nothing without the others.
-    pub(crate) fn check_protection(file: BorrowedFd<'_>) -> io::Result<()> {
-        let is_sealed = fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS));
-        if !is_sealed {
-            return Err(io::Error::other("it is no sealed memory file"));
-        }
-        let status = fstat(file)?;
-        if status.st_uid != geteuid().as_raw() {
-            let problem = format!("it belongs to user {}", status.st_uid);
-            return Err(io::Error::other(problem));
-        }
-        if Mode::from_raw_mode(status.st_mode) != MODE {
-            return Err(io::Error::other("others may open it"));
-        }
-        Ok(())
-    }
-
-    /// A memory file that another process of the service has made.
-    pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
-        Self::check_protection(file.as_fd())?;
-        let mapping = Mapping::new(file.as_fd(), ProtFlags::READ | ProtFlags::WRITE)?;
-        let will = RefCell::default();
-        Ok(Segment {
-            mapping,
-            file,
-            will,
-        })
-    }
-
-    /// Makes the calling thread the owner: when it dies, however it does, the kernel marks the
-    /// owner's word, and readers see that.
-    pub(crate) fn own(&self) -> io::Result<()> {
-        self.store(
-            OWNER,
-            u64::from(gettid().as_raw_nonzero().get().unsigned_abs()),
-        );
-        // SAFETY: the word lies within the mapping: it is in the header.
-        let word = unsafe { self.mapping.first.add(OWNER) };
-        *self.will.borrow_mut() = Some(Will::make(word)?);
-        Ok(())
-    }
-
-    /// The owner ends in good order, or is about to execute another program.
-    pub(crate) fn disown(&self) {
-        *self.will.borrow_mut() = None;
-        self.store(OWNER, 0);
-    }
-
-    /// How long it is, in bytes.
-    pub(crate) fn size(&self) -> u64 {
-        (self.mapping.words * WORD) as u64
-    }
-
-    /// The same file, as it may be given to readers.
-    pub(crate) fn reopen_for_reading(&self) -> io::Result<OwnedFd> {
-        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
-    }
-
-    fn allocate(&self, flags: FallocateFlags, pages: Range<u32>) -> io::Result<()> {
-        let start = u64::from(pages.start) * PAGE_BYTES;
-        let len = u64::from(pages.end - pages.start) * PAGE_BYTES;
-        Ok(fallocate(&self.file, flags, start, len)?)
-    }
-}
-
-impl AsFd for Segment {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-}
-
-/// What the kernel does when the thread dies that made it: a list of one robust futex (see
-/// `Documentation/locking/robust-futex-ABI.rst` of Linux). The list of the C library is put back
-/// afterwards; it is for mutexes between processes, of which there are none here.
-struct Will {
-    before: usize,
-    thread: Pid,
-}
-
-#[repr(C)]
-struct RobustList {
-    /// The kernel's `struct robust_list_head`: the address of the first link, the way from a link
-    /// to its futex in bytes, and the address of a link that is about to be added.
-    first: usize,
-    offset: isize,
-    pending: usize,
-    /// The only link: the address of the next one, which is the head.
-    link: usize,
-}
-
-impl Will {
-    fn make(futex: NonNull<AtomicU64>) -> io::Result<Self> {
-        // Leaked, because the kernel reads it when the thread ends.
-        let list = Box::leak(Box::new(RobustList {
-            first: 0,
-            offset: 0,
-            pending: 0,
-            link: 0,
-        }));
-        list.first = (&raw const list.link).addr();
-        list.link = (&raw const *list).addr();
-        // The futex is the lower half of the word.
-        list.offset = futex.addr().get().wrapping_sub(list.first).cast_signed();
-        let (mut before, mut len) = (0_usize, 0_usize);
-        // SAFETY: the kernel writes an address and a length into the two variables.
-        check(unsafe {
-            libc::syscall(libc::SYS_get_robust_list, 0, &raw mut before, &raw mut len)
-        })?;
-        set_robust_list((&raw const *list).addr())?;
-        let thread = gettid();
-        Ok(Will { before, thread })
-    }
-}
-
-impl Drop for Will {
-    fn drop(&mut self) {
-        if self.thread == gettid() {
-            let restored = set_robust_list(self.before);
-            debug_assert!(restored.is_ok());
-        }
-    }
-}
-
-fn set_robust_list(head: usize) -> io::Result<()> {
-    let len = std::mem::offset_of!(RobustList, link);
-    // SAFETY: the head is the C library's or one of ours, which are never freed.
-    check(unsafe { libc::syscall(libc::SYS_set_robust_list, head, len) })
-}
-
-fn check(result: libc::c_long) -> io::Result<()> {
-    match result {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
     }
 }
 
 impl View {
     /// Maps a memory file for reading.
     pub(crate) fn open(file: BorrowedFd<'_>) -> io::Result<Self> {
-        let mapping = Mapping::new(file, ProtFlags::READ)?;
-        Ok(View { mapping })
+        let mapped = Mapped::new(file, ProtFlags::READ)?;
+        Ok(View {
+            mapping: mapped.0,
+            _mapped: Arc::new(mapped),
+        })
+    }
+
+    /// Maps what somebody says is the map of an instance, of so many bytes: after a look whether that
+    /// can do no harm, and whether it is one that we can read.
+    pub(crate) fn accept(
+        file: BorrowedFd<'_>,
+        size: u64,
+        instance: u128,
+    ) -> Result<Self, Unacceptable> {
+        // Behind the end of a file that has become shorter, reading is death.
+        if !fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SealFlags::SHRINK)) {
+            return Err(Unacceptable::Unsealed);
+        }
+        if fcntl_getfl(file)?.intersection(OFlags::RWMODE) != OFlags::RDONLY {
+            return Err(Unacceptable::Writable);
+        }
+        let length = fstat(file)?.st_size.unsigned_abs();
+        let sizes = (FIRST_PAGE as usize * PAGE * WORD) as u64..=MAP_MAX;
+        if length != size || !sizes.contains(&length) {
+            return Err(Unacceptable::Size(length));
+        }
+        let mut head = [0; LINE * WORD];
+        if pread(file, &mut head, 0)? != head.len() {
+            return Err(Unacceptable::NoMap);
+        }
+        let word = |word| {
+            let bytes = head.as_chunks().0;
+            u64::from_le_bytes(bytes[word])
+        };
+        if word(header::MAGIC) != MAGIC {
+            return Err(Unacceptable::NoMap);
+        }
+        let layout = (word(header::VERSION) >> 32) as u32;
+        if layout != LAYOUT {
+            return Err(Unacceptable::Layout(layout));
+        }
+        let upper = u128::from(word(header::INSTANCE + 1)) << 64;
+        if upper | u128::from(word(header::INSTANCE)) != instance {
+            return Err(Unacceptable::Instance);
+        }
+        Self::open(file).map_err(|error| {
+            let errno = error
+                .raw_os_error()
+                .map_or(Errno::INVAL, Errno::from_raw_os_error);
+            Unacceptable::System(errno)
+        })
+    }
+}
+
+impl From<Errno> for Unacceptable {
+    fn from(errno: Errno) -> Self {
+        Unacceptable::System(errno)
     }
 }
 
 /// Lends its mapping, which is all that reading takes.
-trait Mapped {
+trait Lends {
     fn mapping(&self) -> &Mapping;
 }
 
-impl Mapped for Segment {
+impl Lends for View {
     #[inline(always)]
     fn mapping(&self) -> &Mapping {
         &self.mapping
     }
 }
 
-impl Mapped for View {
-    #[inline(always)]
-    fn mapping(&self) -> &Mapping {
-        &self.mapping
-    }
-}
-
-impl<M: Mapped> Words for M {
+impl<M: Lends> Words for M {
     #[inline(always)]
     fn len(&self) -> usize {
         self.mapping().words
@@ -492,40 +394,241 @@ impl<M: Mapped> Words for M {
     }
 }
 
-impl Memory for Segment {
-    #[inline(always)]
-    fn store(&self, word: usize, value: u64) {
-        self.write(word, value, Ordering::Relaxed);
+#[cfg(feature = "service")]
+pub(crate) use self::writing::Segment;
+
+/// The writer's half.
+#[cfg(feature = "service")]
+mod writing {
+    use std::cell::RefCell;
+    use std::ops::Range;
+    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+    use rustix::fs::{
+        FallocateFlags, MemfdFlags, Mode, fallocate, fchmod, fcntl_add_seals, ftruncate,
+        memfd_create, open,
+    };
+    use rustix::process::{Pid, geteuid};
+    use rustix::thread::gettid;
+
+    use super::super::layout::OWNER;
+    use super::super::words::Memory;
+    use super::*;
+
+    /// What nobody may do with the file any more.
+    const SEALS: SealFlags = SealFlags::SHRINK
+        .union(SealFlags::GROW)
+        .union(SealFlags::SEAL);
+
+    /// Who may open it: we alone, and for reading only. Others who hold a descriptor for reading could
+    /// open it for writing otherwise.
+    const MODE: Mode = Mode::RUSR;
+
+    /// Bytes in a page.
+    const PAGE_BYTES: u64 = (PAGE * WORD) as u64;
+
+    /// A memory file that is mapped for writing.
+    pub(crate) struct Segment {
+        mapping: Mapping,
+        _mapped: Mapped,
+        file: OwnedFd,
+        will: RefCell<Option<Will>>,
     }
 
-    #[inline(always)]
-    fn publish(&self, word: usize, value: u64) {
-        self.write(word, value, Ordering::Release);
-    }
+    impl Segment {
+        /// A new memory file with room for so many bytes, rounded up to pages; all of them zeros.
+        pub(crate) fn create(bytes: u64) -> io::Result<Self> {
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            // Kernels before 6.3 do not know the last flag.
+            let file = memfd_create("globstash", flags | MemfdFlags::NOEXEC_SEAL)
+                .or_else(|_| memfd_create("globstash", flags))?;
+            ftruncate(&file, bytes.next_multiple_of(PAGE_BYTES))?;
+            fchmod(&file, MODE)?;
+            fcntl_add_seals(&file, SEALS)?;
+            Self::open(file)
+        }
 
-    #[inline(always)]
-    fn release(&self) {
-        fence(Ordering::Release);
-    }
+        /// Fails with a sentence unless nobody else can change the file: not its length, not what stands in
+        /// it, and not who may. Each of the three is worth nothing without the others.
+        pub(crate) fn check_protection(file: BorrowedFd<'_>) -> io::Result<()> {
+            let is_sealed = fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS));
+            if !is_sealed {
+                return Err(io::Error::other("it is no sealed memory file"));
+            }
+            let status = fstat(file)?;
+            if status.st_uid != geteuid().as_raw() {
+                let problem = format!("it belongs to user {}", status.st_uid);
+                return Err(io::Error::other(problem));
+            }
+            if Mode::from_raw_mode(status.st_mode) != MODE {
+                return Err(io::Error::other("others may open it"));
+            }
+            Ok(())
+        }
 
-    fn reserve(&self, pages: Range<u32>) -> io::Result<()> {
-        self.allocate(FallocateFlags::empty(), pages)
-    }
+        /// A memory file that another process of the service has made.
+        pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
+            Self::check_protection(file.as_fd())?;
+            let mapped = Mapped::new(file.as_fd(), ProtFlags::READ | ProtFlags::WRITE)?;
+            let will = RefCell::default();
+            Ok(Segment {
+                mapping: mapped.0,
+                _mapped: mapped,
+                file,
+                will,
+            })
+        }
 
-    fn give_back(&self, pages: Range<u32>) {
-        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        if let Err(error) = self.allocate(punch, pages) {
-            // It stays in use by nobody: a pity, and no reason to end.
-            debug_assert!(false, "punching a hole: {error}");
+        /// Makes the calling thread the owner: when it dies, however it does, the kernel marks the
+        /// owner's word, and readers see that.
+        pub(crate) fn own(&self) -> io::Result<()> {
+            self.store(
+                OWNER,
+                u64::from(gettid().as_raw_nonzero().get().unsigned_abs()),
+            );
+            // SAFETY: the word lies within the mapping: it is in the header.
+            let word = unsafe { self.mapping.first.add(OWNER) };
+            *self.will.borrow_mut() = Some(Will::make(word)?);
+            Ok(())
+        }
+
+        /// The owner ends in good order, or is about to execute another program.
+        pub(crate) fn disown(&self) {
+            *self.will.borrow_mut() = None;
+            self.store(OWNER, 0);
+        }
+
+        /// How long it is, in bytes.
+        pub(crate) fn size(&self) -> u64 {
+            (self.mapping.words * WORD) as u64
+        }
+
+        /// The same file, as it may be given to readers.
+        pub(crate) fn reopen_for_reading(&self) -> io::Result<OwnedFd> {
+            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+        }
+
+        fn allocate(&self, flags: FallocateFlags, pages: Range<u32>) -> io::Result<()> {
+            let start = u64::from(pages.start) * PAGE_BYTES;
+            let len = u64::from(pages.end - pages.start) * PAGE_BYTES;
+            Ok(fallocate(&self.file, flags, start, len)?)
         }
     }
-}
 
-impl Segment {
-    #[inline(always)]
-    fn write(&self, word: usize, value: u64, order: Ordering) {
-        assert!(word < self.mapping.words, "the writer knows its memory");
-        // SAFETY: the word lies within the mapping, as in `load`, and it is mapped for writing.
-        unsafe { (*self.mapping.first.add(word).as_ptr()).store(value, order) };
+    impl AsFd for Segment {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.file.as_fd()
+        }
+    }
+
+    /// What the kernel does when the thread dies that made it: a list of one robust futex (see
+    /// `Documentation/locking/robust-futex-ABI.rst` of Linux). The list of the C library is put back
+    /// afterwards; it is for mutexes between processes, of which there are none here.
+    struct Will {
+        before: usize,
+        thread: Pid,
+    }
+
+    #[repr(C)]
+    struct RobustList {
+        /// The kernel's `struct robust_list_head`: the address of the first link, the way from a link
+        /// to its futex in bytes, and the address of a link that is about to be added.
+        first: usize,
+        offset: isize,
+        pending: usize,
+        /// The only link: the address of the next one, which is the head.
+        link: usize,
+    }
+
+    impl Will {
+        fn make(futex: NonNull<AtomicU64>) -> io::Result<Self> {
+            // Leaked, because the kernel reads it when the thread ends.
+            let list = Box::leak(Box::new(RobustList {
+                first: 0,
+                offset: 0,
+                pending: 0,
+                link: 0,
+            }));
+            list.first = (&raw const list.link).addr();
+            list.link = (&raw const *list).addr();
+            // The futex is the lower half of the word.
+            list.offset = futex.addr().get().wrapping_sub(list.first).cast_signed();
+            let (mut before, mut len) = (0_usize, 0_usize);
+            // SAFETY: the kernel writes an address and a length into the two variables.
+            check(unsafe {
+                libc::syscall(libc::SYS_get_robust_list, 0, &raw mut before, &raw mut len)
+            })?;
+            set_robust_list((&raw const *list).addr())?;
+            let thread = gettid();
+            Ok(Will { before, thread })
+        }
+    }
+
+    impl Drop for Will {
+        fn drop(&mut self) {
+            if self.thread == gettid() {
+                let restored = set_robust_list(self.before);
+                debug_assert!(restored.is_ok());
+            }
+        }
+    }
+
+    fn set_robust_list(head: usize) -> io::Result<()> {
+        let len = std::mem::offset_of!(RobustList, link);
+        // SAFETY: the head is the C library's or one of ours, which are never freed.
+        check(unsafe { libc::syscall(libc::SYS_set_robust_list, head, len) })
+    }
+
+    fn check(result: libc::c_long) -> io::Result<()> {
+        match result {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
+    impl Lends for Segment {
+        #[inline(always)]
+        fn mapping(&self) -> &Mapping {
+            &self.mapping
+        }
+    }
+
+    impl Memory for Segment {
+        #[inline(always)]
+        fn store(&self, word: usize, value: u64) {
+            self.write(word, value, Ordering::Relaxed);
+        }
+
+        #[inline(always)]
+        fn publish(&self, word: usize, value: u64) {
+            self.write(word, value, Ordering::Release);
+        }
+
+        #[inline(always)]
+        fn release(&self) {
+            fence(Ordering::Release);
+        }
+
+        fn reserve(&self, pages: Range<u32>) -> io::Result<()> {
+            self.allocate(FallocateFlags::empty(), pages)
+        }
+
+        fn give_back(&self, pages: Range<u32>) {
+            let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            if let Err(error) = self.allocate(punch, pages) {
+                // It stays in use by nobody: a pity, and no reason to end.
+                debug_assert!(false, "punching a hole: {error}");
+            }
+        }
+    }
+
+    impl Segment {
+        #[inline(always)]
+        fn write(&self, word: usize, value: u64, order: Ordering) {
+            assert!(word < self.mapping.words, "the writer knows its memory");
+            // SAFETY: the word lies within the mapping, as in `load`, and it is mapped for writing.
+            unsafe { (*self.mapping.first.add(word).as_ptr()).store(value, order) };
+        }
     }
 }

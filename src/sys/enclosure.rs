@@ -2,17 +2,15 @@
 
 #![allow(unsafe_code)]
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+#[cfg(feature = "service")]
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-#[allow(dead_code, reason = "for readers of the map")]
 /// Room for so many descriptors with one message. We never send more; of others' the rest is closed
 /// by the kernel.
 const DESCRIPTORS: usize = 4;
@@ -30,18 +28,18 @@ pub(crate) fn send_with(
     let descriptors = [descriptor.as_fd()];
     let has_room = along.push(SendAncillaryMessage::ScmRights(&descriptors));
     assert!(has_room, "there is room for one");
-    sendmsg(socket, &[IoSlice::new(message)], &mut along, flags)
+    sendmsg(socket, &[std::io::IoSlice::new(message)], &mut along, flags)
 }
 
-#[allow(dead_code, reason = "for readers of the map")]
 /// Receives some bytes, and the descriptors that come with them.
 pub(crate) fn receive_with(
     socket: impl AsFd,
     buffer: &mut [u8],
+    flags: RecvFlags,
 ) -> Result<(usize, Vec<OwnedFd>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut along = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC;
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
     let mut bytes = [IoSliceMut::new(buffer)];
     let received = retry_on_intr(|| recvmsg(&socket, &mut bytes, &mut along, flags))?;
     let descriptors = along.drain().flat_map(|message| match message {
@@ -81,14 +79,15 @@ mod tests {
         send(&ours, b"second", flags).unwrap();
         assert!(!has_taken_all(&ours));
         let mut buffer = [0; 64];
-        let (length, descriptors) = receive_with(&theirs, &mut buffer[..1]).unwrap();
+        let (length, descriptors) =
+            receive_with(&theirs, &mut buffer[..1], RecvFlags::empty()).unwrap();
         assert_eq!((length, descriptors.len()), (1, 1));
         let inode = |file: &dyn Fn() -> rustix::fs::Stat| file().st_ino;
         assert_eq!(
             inode(&|| fstat(&descriptors[0]).unwrap()),
             inode(&|| fstat(&ours).unwrap())
         );
-        let (length, descriptors) = receive_with(&theirs, &mut buffer).unwrap();
+        let (length, descriptors) = receive_with(&theirs, &mut buffer, RecvFlags::empty()).unwrap();
         assert_eq!(&buffer[..length], b"irstsecond");
         assert!(descriptors.is_empty());
         assert!(has_taken_all(&ours));

@@ -6,7 +6,7 @@
 //! [`introspection`] answers `org.varlink.service`.
 //!
 //! [`text`] says what may be told as text; programs that call the service need that and [`frame`]
-//! alone. `key` says what can be a key.
+//! alone. `key` says what can be a key, [`pattern`] which keys a pattern means.
 //!
 //! Nothing here knows a socket or what keys and values mean; every part can be fuzzed as a pure
 //! function.
@@ -18,10 +18,12 @@ pub(crate) mod frame;
 pub(crate) mod introspection;
 #[cfg(feature = "service")]
 pub(crate) mod json;
-#[cfg(any(feature = "command", feature = "service"))]
 pub(crate) mod key;
 #[cfg(feature = "service")]
 pub(crate) mod object;
+// A program that only reads uses a part of it.
+#[cfg_attr(not(feature = "service"), allow(dead_code))]
+pub(crate) mod pattern;
 #[cfg(feature = "service")]
 pub(crate) mod reply;
 #[cfg(feature = "service")]

@@ -2,9 +2,14 @@
 
 use super::super::entry::Revision;
 use super::super::error::Error;
-use super::Attached;
+use super::offer::Instance;
+use super::shared::{NONE, Then};
+use super::{Attached, ROUNDS};
+use crate::map::{Answer, Handle as Cached, Reader, View};
 
 /// One variable, to be read again and again: see [`Attached::handle`].
+///
+/// As long as the variable has not changed, both verbs take a few loads, however long its value is.
 ///
 /// ```
 /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
@@ -17,14 +22,28 @@ use super::Attached;
 /// assert!(!volume.changed()?);
 /// # Ok::<(), globstash::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Handle {
     attached: Attached,
     key: String,
-    /// What was read last.
-    value: Vec<u8>,
-    /// What was seen last.
+    /// The map that is read, with its number.
+    reader: Option<(u64, Instance, Reader<View>)>,
+    /// The variable as it was last read in it.
+    cached: Cached,
+    /// Its value as the service has told it.
+    told: Vec<u8>,
+    source: Source,
+    /// What was seen last, and of whom.
     revision: Revision,
+    instance: Instance,
+}
+
+/// Where the value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// There is none.
+    Nowhere,
+    Cached,
+    Told,
 }
 
 impl Handle {
@@ -32,31 +51,138 @@ impl Handle {
         Handle {
             attached,
             key: key.to_owned(),
-            value: Vec::new(),
+            reader: None,
+            cached: Cached::new(key.as_bytes()),
+            told: Vec::new(),
+            source: Source::Nowhere,
             revision: Revision::UNDEFINED,
+            instance: 0,
         }
     }
 
     /// Whether the variable has changed since the last `get` or `changed` of this handle. To a new
     /// handle a variable that is defined has changed.
+    #[inline]
     pub fn changed(&mut self) -> Result<bool, Error> {
-        let fallback = &self.attached.shared.fallback;
-        let revision = fallback.ask(|client| client.revision(&self.key))?;
-        let changed = revision != self.revision;
-        self.revision = revision;
-        Ok(changed)
+        if self.is_as_read() {
+            return Ok(false);
+        }
+        let (revision, instance) = (self.revision, self.instance);
+        self.look()?;
+        // Another instance counts anew.
+        let is_same = instance == self.instance || self.revision == Revision::UNDEFINED;
+        Ok(!is_same || revision != self.revision)
     }
 
     /// Reads the variable; `None` if it is not defined.
+    #[inline]
     pub fn get(&mut self) -> Result<Option<&[u8]>, Error> {
-        let revision = self.attached.get_into(&self.key, &mut self.value)?;
-        self.revision = revision.unwrap_or_default();
-        Ok(revision.map(|_| self.value.as_slice()))
+        if !self.is_as_read() {
+            self.look()?;
+        }
+        Ok(match self.source {
+            Source::Nowhere => None,
+            Source::Cached => Some(self.cached.value()),
+            Source::Told => Some(&self.told),
+        })
     }
 
     /// The revision that the last `get` or `changed` has seen; [`Revision::UNDEFINED`] if the variable
     /// was not defined, or before the first of them.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// Whether the map says that what was read last still holds.
+    #[inline(always)]
+    fn is_as_read(&self) -> bool {
+        match &self.reader {
+            Some((number, _, reader)) => {
+                *number == self.attached.shared.current()
+                    && !reader.has_changed(&self.cached)
+                    && reader.is_served()
+            }
+            None => false,
+        }
+    }
+
+    /// Reads the variable anew.
+    fn look(&mut self) -> Result<(), Error> {
+        for _ in 0..ROUNDS {
+            let shared = &self.attached.shared;
+            let number = shared.current();
+            if number == NONE {
+                match shared.try_again() {
+                    true => continue,
+                    false => break,
+                }
+            }
+            if self.reader.as_ref().is_none_or(|(of, ..)| *of != number) {
+                self.cached = Cached::new(self.key.as_bytes());
+                self.reader = shared
+                    .map()
+                    .map(|map| (map.number, map.instance, Reader::new(map.view)));
+            }
+            let Some((number, instance, reader)) = &self.reader else {
+                continue;
+            };
+            let (number, instance) = (*number, *instance);
+            let answer = reader.refresh(&mut self.cached);
+            let then = match answer {
+                Answer::Found(_) | Answer::Absent if reader.is_served() => Then::Take,
+                Answer::Found(_) | Answer::Absent => shared.orphaned(number),
+                Answer::Busy => Then::Ask,
+                Answer::Ended(_) => shared.ended(number)?,
+            };
+            match (then, answer) {
+                (Then::Again, _) => continue,
+                (Then::Ask, _) => break,
+                (Then::Take, Answer::Found(revision)) => {
+                    self.source = Source::Cached;
+                    self.saw(Revision(revision.0), instance);
+                }
+                (Then::Take | Then::Nothing, _) => {
+                    Attached::check(&self.key)?;
+                    self.source = Source::Nowhere;
+                    self.saw(Revision::UNDEFINED, instance);
+                }
+            }
+            return Ok(());
+        }
+        self.ask()
+    }
+
+    #[cold]
+    fn ask(&mut self) -> Result<(), Error> {
+        let asking = self.attached.shared.asking();
+        let (entry, instance) = asking.ask_whom(|client| client.read(&self.key))?;
+        // So that nothing of the map is taken for what was told.
+        self.cached = Cached::new(self.key.as_bytes());
+        match entry {
+            Some(entry) => {
+                self.source = Source::Told;
+                self.told = entry.value.unwrap_or_default().into_bytes();
+                self.saw(entry.revision, instance);
+            }
+            None => {
+                self.source = Source::Nowhere;
+                self.saw(Revision::UNDEFINED, instance);
+            }
+        }
+        Ok(())
+    }
+
+    fn saw(&mut self, revision: Revision, instance: Instance) {
+        (self.revision, self.instance) = (revision, instance);
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Handle")
+            .field("attached", &self.attached)
+            .field("key", &self.key)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
     }
 }

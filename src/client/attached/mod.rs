@@ -1,10 +1,23 @@
-//! Reading variables from many threads, and again and again.
+//! Reading variables without asking for them.
 //!
-//! An [`Attached`] is a way to read that is shared: it has no state that a caller could see. What
-//! it has to ask the service for, it asks over a connection of its own, see [`fallback`].
+//! An [`Attached`] has the map: the memory that the service keeps the variables in. What that cannot
+//! tell, and all if there is none to be had, the service is asked.
+//!
+//! | file      | what it does                                                         |
+//! |-----------|----------------------------------------------------------------------|
+//! | `offer`   | asks for the map, and looks at what is offered before it takes it    |
+//! | `shared`  | which map is read, and what follows it                               |
+//! | `readers` | the readers of each thread                                           |
+//! | `asking`  | asks the service instead                                             |
+//! | `handle`  | one variable                                                         |
+//! | `scan`    | all variables that match                                             |
 
-mod fallback;
+mod asking;
 mod handle;
+mod offer;
+mod readers;
+mod scan;
+mod shared;
 
 use std::sync::Arc;
 
@@ -13,15 +26,31 @@ use super::error::Error;
 use super::question::Patterns;
 use super::route::Route;
 use super::value::Value;
+use crate::map::{Answer, Reader, View};
+use crate::wire::key;
 
-use fallback::Fallback;
+use shared::{NONE, Shared, Then};
 
 pub use handle::Handle;
 
-/// How often a scan is begun again if variables change while it is made.
-const SCANS: u32 = 16;
+/// How often a read begins again because another map has taken the place of the one that is read.
+const ROUNDS: u32 = 4;
 
-/// A way to read variables that threads can share: see [`Client::attach`](crate::Client::attach).
+/// What to do while there is no service, and what it has written is still there: see
+/// [`Client::attach_with`](crate::Client::attach_with).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenGone {
+    /// Read on. After a crash nobody can change anything until the service is back, which is soon where
+    /// somebody looks after it. [`Attached::is_served`] tells whether it is there.
+    #[default]
+    Serve,
+    /// Fail, unless the service is back within the time that it may take to answer.
+    Fail,
+}
+
+/// A way to read variables that threads can share, and for which the service need not be asked: see
+/// [`Client::attach`](crate::Client::attach).
 ///
 /// ```
 /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
@@ -35,6 +64,23 @@ const SCANS: u32 = 16;
 /// # Ok::<(), globstash::Error>(())
 /// ```
 ///
+/// It has the memory of the service, mapped for reading only. A read makes no system call, waits for
+/// nobody, and sees every change that anybody was told to be made. Where that memory cannot be had,
+/// over ssh for instance or with a service of another version, each read is a call, with the same
+/// answers: [`is_mapped`](Attached::is_mapped) tells.
+///
+/// # The service comes and goes
+///
+/// After a crash or a reload the same memory is read on. After a stop everything is forgotten: the next
+/// read asks for the memory of the service that follows, which starts it if systemd listens for it.
+/// What is read while there is none, [`WhenGone`] decides. That the service has died is seen in
+/// the memory itself; then somebody is asked from time to time, without waiting, whether there is
+/// another one. So if a service is lost with its memory, which nobody looked after, the variables
+/// of the one that takes its place are seen after some 10 ms.
+///
+/// A variable that expires is deleted by the service, and there until it has done so: after its time
+/// has run out it can be read as long as the service is away or hangs.
+///
 /// # Processes that fork
 ///
 /// Both processes can go on with it: a child never uses its parent's connection, it opens its own
@@ -44,26 +90,31 @@ pub struct Attached {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    fallback: Fallback,
+/// What the map has told.
+enum Read {
+    Found(Revision),
+    Absent,
+    /// Nothing.
+    Ask,
 }
 
 impl Attached {
-    pub(super) fn open(route: Route) -> Result<Attached, Error> {
-        let fallback = Fallback::open(route)?;
-        Ok(Attached {
-            shared: Arc::new(Shared { fallback }),
-        })
+    pub(super) fn open(route: Route, when_gone: WhenGone) -> Result<Attached, Error> {
+        let shared = Arc::new(Shared::open(route, when_gone)?);
+        Ok(Attached { shared })
     }
 
     /// Reads a variable; `None` if it is not defined.
     pub fn get(&self, key: &str) -> Result<Option<Value>, Error> {
-        self.shared.fallback.ask(|client| client.get(key))
+        let mut value = Vec::new();
+        let revision = self.get_into(key, &mut value)?;
+        Ok(revision.map(|_| value.into()))
     }
 
     /// Reads a variable into a buffer, which is used again, and returns its revision; if it is not
     /// defined, the buffer is empty then, and there is no revision.
+    ///
+    /// Nothing is allocated unless the buffer has to become larger.
     ///
     /// ```
     /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
@@ -76,13 +127,34 @@ impl Attached {
     /// assert_eq!(value, b"");
     /// # Ok::<(), globstash::Error>(())
     /// ```
+    #[inline]
     pub fn get_into(&self, key: &str, value: &mut Vec<u8>) -> Result<Option<Revision>, Error> {
-        value.clear();
-        let entry = self.shared.fallback.ask(|client| client.read(key))?;
-        Ok(entry.map(|entry| {
-            value.extend_from_slice(entry.value.unwrap_or_default().as_bytes());
-            entry.revision
-        }))
+        let found = readers::with_kept(self.shared.current(), |reader| {
+            let answer = reader.get(key.as_bytes(), value);
+            reader.is_served().then_some(answer)
+        });
+        match found.flatten() {
+            Some(Answer::Found(revision)) => Ok(Some(Revision(revision.0))),
+            Some(Answer::Absent) => Self::absent(key, value),
+            _ => self.get_anew(key, value),
+        }
+    }
+
+    /// The same for whatever is not found at once.
+    #[inline(never)]
+    fn get_anew(&self, key: &str, value: &mut Vec<u8>) -> Result<Option<Revision>, Error> {
+        match self.read(key, value)? {
+            Read::Found(revision) => Ok(Some(revision)),
+            Read::Absent => Self::absent(key, value),
+            Read::Ask => {
+                value.clear();
+                let entry = self.shared.asking().ask(|client| client.read(key))?;
+                Ok(entry.map(|entry| {
+                    value.extend_from_slice(entry.value.unwrap_or_default().as_bytes());
+                    entry.revision
+                }))
+            }
+        }
     }
 
     /// One variable, to be read again and again.
@@ -93,6 +165,8 @@ impl Attached {
     /// Reads all variables that match, in the order of their keys: exactly what there was at one
     /// moment. If there was no such moment, because variables changed all the time, it is
     /// [`Error::Busy`].
+    ///
+    /// It looks at every variable that there is, which takes some milliseconds for a million.
     ///
     /// ```
     /// # let mut client = globstash::Client::at(globstash::daemon::example::start())?;
@@ -105,18 +179,68 @@ impl Attached {
     /// # Ok::<(), globstash::Error>(())
     /// ```
     pub fn scan(&self, patterns: impl Into<Patterns>) -> Result<Vec<Entry>, Error> {
-        let patterns = patterns.into();
-        for _ in 0..SCANS {
-            let list = |client: &mut super::Client| client.list(patterns.clone())?.snapshot();
-            if let Some(entries) = self.shared.fallback.ask(list)? {
-                return Ok(entries);
-            }
-        }
-        Err(Error::Busy)
+        scan::scan(self, &patterns.into())
     }
 
     /// Whether variables are read without asking the service; otherwise each read is a call.
     pub fn is_mapped(&self) -> bool {
-        false
+        self.shared.current() != NONE
+    }
+
+    /// Whether the service is there, as the map tells without a system call. Without a map it is
+    /// `true`: whoever reads asks the service, and hears if it is not there.
+    ///
+    /// To know it of a value, ask after reading it.
+    pub fn is_served(&self) -> bool {
+        let number = self.shared.current();
+        let ask = |reader: &Reader<View>| reader.is_served() && !reader.has_ended();
+        number == NONE || readers::with(&self.shared, number, ask).unwrap_or(false)
+    }
+
+    /// Reads in the map, or in the one that follows it.
+    fn read(&self, key: &str, value: &mut Vec<u8>) -> Result<Read, Error> {
+        let shared = &self.shared;
+        for _ in 0..ROUNDS {
+            let number = shared.current();
+            if number == NONE && !shared.try_again() {
+                break;
+            }
+            let look = |reader: &Reader<View>| {
+                let answer = reader.get(key.as_bytes(), value);
+                (answer, reader.is_served())
+            };
+            let Some((answer, is_served)) = readers::with(shared, number, look) else {
+                continue;
+            };
+            let then = match answer {
+                Answer::Found(_) | Answer::Absent if is_served => Then::Take,
+                Answer::Found(_) | Answer::Absent => shared.orphaned(number),
+                Answer::Busy => Then::Ask,
+                Answer::Ended(_) => shared.ended(number)?,
+            };
+            match (then, answer) {
+                (Then::Take, Answer::Found(revision)) => {
+                    return Ok(Read::Found(Revision(revision.0)));
+                }
+                (Then::Take | Then::Nothing, _) => return Ok(Read::Absent),
+                (Then::Ask, _) => break,
+                (Then::Again, _) => {}
+            }
+        }
+        Ok(Read::Ask)
+    }
+
+    #[inline(never)]
+    fn absent(key: &str, value: &mut Vec<u8>) -> Result<Option<Revision>, Error> {
+        value.clear();
+        Self::check(key).map(|()| None)
+    }
+
+    /// What is not defined may be what cannot be.
+    fn check(key: &str) -> Result<(), Error> {
+        key::check(key).map_err(|flaw| Error::InvalidKey {
+            key: key.to_owned(),
+            reason: flaw.to_string(),
+        })
     }
 }

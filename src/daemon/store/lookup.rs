@@ -8,9 +8,9 @@ use std::ops::Bound;
 
 use super::Variable;
 use super::history::{History, Past, Position};
-use super::pattern::KeyRange;
 use super::walk::text;
 use crate::map::{Map, Revision};
+use crate::wire::pattern::KeyRange;
 
 /// What changed after `position` of the keys in `ranges`, in the order of the history; `None` if
 /// that takes more than so many looks. What was deleted up to `start` may be left out.

@@ -14,7 +14,6 @@ mod history;
 mod key;
 mod ledger;
 mod lookup;
-pub(crate) mod pattern;
 mod processes;
 mod shares;
 mod walk;
@@ -37,7 +36,6 @@ use self::history::{History, LAST_VALUES_MAX};
 pub(crate) use self::key::{KEY_MAX, Key, KeyFlaw};
 
 use self::ledger::{Holding, Ledger, Survey};
-use self::pattern::{KeyRange, Patterns};
 pub(crate) use self::shares::Share;
 use self::walk::Journal;
 pub(crate) use self::walk::{Budget, Collection, Progress, Walk, text};
@@ -47,6 +45,7 @@ use crate::map::{
     self, Bytes, Entry, Full, Limits, MAP_MAX, Map, Origin, Process, Revision, Segment, Stamp,
     State, View,
 };
+use crate::wire::pattern::{KeyRange, Patterns};
 use crate::wire::text::{Flaw, flaw, is_text};
 
 /// Longest value, in bytes.

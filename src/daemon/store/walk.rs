@@ -13,8 +13,8 @@ use std::ops::{Bound, ControlFlow};
 use std::rc::Rc;
 
 use super::key::Key;
-use super::pattern::Patterns;
 use crate::map::{Bytes, Entry, Map};
+use crate::wire::pattern::Patterns;
 
 /// How many steps one visit costs, beside those of the patterns. A step is a few nanoseconds.
 const VISIT: usize = 16;

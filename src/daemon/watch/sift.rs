@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::hash::BuildHasher;
 
 use super::super::store::Past;
-use super::super::store::pattern::Patterns;
 use crate::map::{Bytes, Revision};
+use crate::wire::pattern::Patterns;
 
 /// A change of which the beginning was compared.
 #[derive(Debug)]

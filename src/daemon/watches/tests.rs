@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::daemon::store::pattern::Patterns;
 use crate::daemon::store::{Budget, Condition, Progress, Terms, Value, Writer};
 use crate::daemon::watch::Begin;
 use crate::map::Limits;
+use crate::wire::pattern::Patterns;
 
 const WRITER: Writer = Writer { uid: 1, pid: 2 };
 const KEYS: [&str; 6] = ["a", "b", "a/1", "a/2", "b/1", "c"];

@@ -145,7 +145,8 @@ fn read_all(sim: &Sim, state: &State) {
         watched.loads.set(0);
         let is_unchanged = matches!(answer, Answer::Found(_));
         assert_eq!(reader.has_changed(&handle), !is_unchanged);
-        reader.is_orphaned();
+        reader.is_served();
+        let _ = reader.scan(|_| true);
     }
 }
 

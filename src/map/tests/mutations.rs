@@ -35,6 +35,7 @@ noticed! {
     the_slot_is_looked_at_again: without Slot, travel(Scenario::Restless);
     the_root_is_looked_at_again_after_a_hit: without RootOfHit, travel(Scenario::Restless);
     the_root_is_looked_at_again_after_a_miss: without RootOfMiss, travel(Scenario::Restless);
+    the_revision_is_looked_at_again_after_a_scan: without RevisionOfScan, travel(Scenario::Restless);
     what_was_copied_comes_before_what_is_looked_at_again: without ReaderFence, loom(&loom::OVERWRITE);
     the_root_comes_before_its_table: without RootFence, loom(&loom::SWITCH);
     lines_that_overflowed_have_no_empty_slots: without Tomb, travel(Scenario::Crowded);

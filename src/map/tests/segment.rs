@@ -105,22 +105,23 @@ fn a_reader_notices_that_the_writer_has_died_and_reads_on() {
         map.memory().own().unwrap();
         map.set(b"key", b"value", &Stamp::default()).unwrap();
         let reader = reader(&map);
-        assert!(!reader.is_orphaned());
+        assert!(reader.is_served());
         (reader, map)
     })
     .join()
     .unwrap();
     // The thread has ended for us before it has for the kernel.
-    while !reader.is_orphaned() {
+    while reader.is_served() {
         thread::yield_now();
     }
     let mut value = Vec::new();
     assert_eq!(reader.get(b"key", &mut value), Answer::Found(Revision(1)));
     let taken_over = recover(&map).unwrap();
     taken_over.memory().own().unwrap();
-    assert!(!reader.is_orphaned());
+    assert!(reader.is_served());
+    // Another program is about to take its place.
     taken_over.memory().disown();
-    assert!(!reader.is_orphaned());
+    assert!(!reader.is_served());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::history::{Act, History, Random, Scenario, Seen, seeds};
 use crate::map::Revision;
 use crate::map::layout::State;
 use crate::map::reader::{Answer, Handle, Reader};
+use crate::map::scan::Scan;
 use crate::map::words::Words;
 
 /// How many stores one stall lasts in a long history, if not until its end.
@@ -21,6 +22,8 @@ pub(super) struct Figures {
     ended: usize,
     cached: usize,
     unchanged: usize,
+    scans: usize,
+    blurred: usize,
     seen: Seen,
 }
 
@@ -134,9 +137,20 @@ struct Version {
     sure: usize,
 }
 
+/// What all keys once had, with times as in [`Version`].
+struct Whole {
+    content: Content,
+    after: Option<usize>,
+    sure: usize,
+}
+
+type Content = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
+
 /// What may truly be said of every key at every time.
 struct Truth {
     keys: BTreeMap<Vec<u8>, Vec<Version>>,
+    /// All of them together.
+    states: Vec<Whole>,
     closing: Option<Act>,
 }
 
@@ -153,8 +167,19 @@ impl Truth {
                 .into_iter()
                 .map(|key| (key.clone(), versions(history, key)))
                 .collect(),
+            states: states_of(history),
             closing: closing.cloned(),
         }
+    }
+
+    /// Whether this was everything at some time from `from` to `to`.
+    fn was(&self, told: &Content, (from, to): (usize, usize)) -> bool {
+        (0..self.states.len()).any(|n| {
+            let Whole { content, after, .. } = &self.states[n];
+            let has_begun = after.is_none_or(|after| after < to);
+            let has_ended = (self.states.get(n + 1)).is_some_and(|next| next.sure <= from);
+            content == told && has_begun && !has_ended
+        })
     }
 
     /// The version of a key that was told, if that is true: not before `last`, and one that was
@@ -190,6 +215,68 @@ impl Truth {
         self.closing
             .as_ref()
             .is_some_and(|act| act.times.end <= from)
+    }
+}
+
+fn states_of(history: &History) -> Vec<Whole> {
+    let content = |state: &super::history::State| -> Content {
+        let variables = state.variables.iter();
+        let content = variables.map(|(key, it)| (key.clone(), (it.value.clone(), it.revision)));
+        content.collect()
+    };
+    let mut states = vec![Whole {
+        content: (history.acts.first()).map_or_else(Content::new, |act| content(&act.before)),
+        after: None,
+        sure: 0,
+    }];
+    for act in &history.acts {
+        let now = content(&act.after);
+        if states.last().is_some_and(|last| last.content != now) {
+            states.push(Whole {
+                content: now,
+                after: Some(act.times.start),
+                sure: act.times.end,
+            });
+        }
+    }
+    states
+}
+
+/// Reads everything, and checks that it was so at some moment meanwhile.
+fn scan(truth: &Truth, journey: &Journey<'_, '_>, figures: &mut Figures) {
+    let from = journey.time();
+    let told = journey.reader.scan(|_| true);
+    let to = journey.time();
+    match told {
+        Scan::Exact(items) => {
+            let count = items.len();
+            let content = items
+                .into_iter()
+                .map(|item| (item.key, (item.value, item.revision.0)));
+            let content: Content = content.collect();
+            assert_eq!(content.len(), count, "a key was told twice at {from}..{to}");
+            assert!(!truth.is_closed(from), "the map is closed");
+            assert!(
+                truth.was(&content, (from, to)),
+                "a scan at {from}..{to} is not true"
+            );
+            figures.scans += 1;
+        }
+        Scan::Blurred => figures.blurred += 1,
+        Scan::Ended(State::Closed) => assert!(truth.may_be_closed(to)),
+        Scan::Ended(state) => panic!("{state:?} at {from}..{to}"),
+    }
+}
+
+/// Reads everything from some times on, with some stalls before some loads.
+fn stall_scans(past: &Past, truth: &Truth, seed: u64, figures: &mut Figures) {
+    let mut random = Random(seed);
+    for _ in 0..SCANS {
+        let time = random.below(past.end + 1);
+        let load = random.below(700);
+        let stores = 1 + random.below(STALL_OF_SCAN);
+        let traveller = Traveller::new(past, time, Pace::Stall { load, stores });
+        scan(truth, &Journey::of(&traveller), figures);
     }
 }
 
@@ -315,9 +402,10 @@ fn travel(past: &Past, truth: &Truth, seed: u64, figures: &mut Figures) {
         stays -= usize::from(journey.time() == past.end);
         let which = random.below(witnesses.len());
         let witness = &mut witnesses[which];
-        match random.below(3) {
-            0 => witness.get(&journey, figures),
-            1 => witness.get_cached(&journey, figures),
+        match random.below(16) {
+            0..5 => witness.get(&journey, figures),
+            5..10 => witness.get_cached(&journey, figures),
+            10 => scan(truth, &journey, figures),
             _ => witness.has_changed(&journey, figures),
         }
     }
@@ -371,6 +459,7 @@ pub(super) fn travel_everywhere(history: &History, seed: u64, figures: &mut Figu
     let past = Past::of(history);
     let truth = Truth::of(history);
     travel(&past, &truth, seed, figures);
+    stall_scans(&past, &truth, seed, figures);
     let mut random = Random(seed);
     let keys: Vec<_> = truth.keys.keys().cloned().collect();
     for _ in 0..STALLED {
@@ -406,6 +495,10 @@ fn stall_in_every_way(history: &History, figures: &mut Figures) {
 /// Most stores of a history in which every stall is tried: what that takes grows with their cube.
 const SHORT: usize = 60;
 
+/// How many scans of a history are stalled somewhere, and for how many stores at most.
+const SCANS: usize = 60;
+const STALL_OF_SCAN: usize = 40;
+
 /// How many reads of a history are stalled everywhere.
 const STALLED: usize = 5;
 
@@ -418,6 +511,7 @@ fn travel_seeds(scenario: Scenario, usual: u64, len: usize) -> Figures {
     println!("{scenario:?}: {figures:?}");
     let Figures { gets, absent, .. } = figures;
     assert!(gets > absent && absent > 0 && figures.cached > 0 && figures.unchanged > 0);
+    assert!(figures.scans > 0 && figures.blurred > 0);
     figures
 }
 
