@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::thread;
 
 use globstash::{Attached, Batch, Client, Error, Revision};
@@ -20,32 +18,9 @@ fn both_ways(daemon: &Daemon) -> (Client, [Attached; 2]) {
     let client = Client::at(&*daemon.socket()).unwrap();
     let mapped = client.attach().unwrap();
     assert!(mapped.is_mapped() && mapped.is_served());
-    let asked = Client::at(&*relay(daemon)).unwrap().attach().unwrap();
+    let asked = Client::at(&*daemon.relay()).unwrap().attach().unwrap();
     assert!(!asked.is_mapped() && asked.is_served());
     (client, [mapped, asked])
-}
-
-/// Where the service can be called by way of somebody who knows nothing of descriptors, as with ssh.
-fn relay(daemon: &Daemon) -> PathBuf {
-    let path = daemon.folder().join("relay");
-    let listener = UnixListener::bind(&path).unwrap();
-    let socket = daemon.socket();
-    thread::spawn(move || {
-        for near in listener.incoming() {
-            let (near, Ok(far)) = (near.unwrap(), UnixStream::connect(&socket)) else {
-                continue;
-            };
-            let ends = (near.try_clone().unwrap(), far.try_clone().unwrap());
-            thread::spawn(move || pass_on(near, far));
-            thread::spawn(move || pass_on(ends.1, ends.0));
-        }
-    });
-    path
-}
-
-fn pass_on(mut from: UnixStream, mut to: UnixStream) {
-    let _ = std::io::copy(&mut from, &mut to);
-    let _ = to.shutdown(std::net::Shutdown::Both);
 }
 
 #[test]

@@ -10,10 +10,12 @@ pub mod random;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -161,6 +163,25 @@ impl Daemon {
         self.connect().ask(method, parameters)
     }
 
+    /// Where it can be called by way of somebody who knows nothing of descriptors, as with ssh.
+    pub fn relay(&self) -> PathBuf {
+        let path = self.folder().join("relay");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let socket = self.socket();
+        thread::spawn(move || {
+            for near in listener.incoming() {
+                let (Ok(near), Ok(far)) = (near, UnixStream::connect(&socket)) else {
+                    continue;
+                };
+                let other = |end: &UnixStream| end.try_clone().expect("a descriptor");
+                let (near_too, far_too) = (other(&near), other(&far));
+                thread::spawn(move || pass_on(near, far));
+                thread::spawn(move || pass_on(far_too, near_too));
+            }
+        });
+        path
+    }
+
     /// The command `globstash`, set up to talk to this service.
     pub fn command<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_globstash"));
@@ -250,6 +271,11 @@ fn prepare(command: &mut Command, folder: &Path) {
         .env("NOTIFY_SOCKET", folder.join("notify"))
         .stdin(Stdio::null())
         .stderr(File::create(folder.join("log")).expect("a log"));
+}
+
+fn pass_on(mut from: UnixStream, mut to: UnixStream) {
+    let _ = std::io::copy(&mut from, &mut to);
+    let _ = to.shutdown(Shutdown::Both);
 }
 
 /// Starts a service that is to fail: how it ended, and what it said.
