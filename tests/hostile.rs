@@ -300,7 +300,8 @@ fn a_map_that_could_do_harm_is_not_taken() {
     };
     let sealed = libc::F_SEAL_SHRINK;
     let of_another = "0123456789abcdef0123456789abcdef";
-    let cases: Vec<(&str, Option<OwnedFd>, i64, i64, &str, bool)> = vec![
+    type Case<'c> = (&'c str, Option<OwnedFd>, i64, i64, &'c str, bool);
+    let cases: Vec<Case<'_>> = vec![
         (
             "as it should be",
             Some(copy(2, sealed, true)),

@@ -35,6 +35,17 @@ impl Get for map::Reader<map::View> {
     }
 }
 
+/// As programs read it.
+impl Get for globstash::Attached {
+    #[inline]
+    fn get(&self, key: &[u8; 16], value: &mut Vec<u8>) -> io::Result<bool> {
+        match self.get_into(text(key), value) {
+            Ok(revision) => Ok(revision.is_some()),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
 impl Set for map::Map {
     fn set(&mut self, key: &[u8; 16], value: &[u8]) -> io::Result<()> {
         subject::set(self, key, value)

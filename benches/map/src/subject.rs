@@ -55,6 +55,27 @@ pub fn filled(numbers: impl IntoIterator<Item = usize>) -> io::Result<Map> {
     Ok(map)
 }
 
+/// A service in this process with the keys of these numbers, as programs read it.
+pub fn attached(numbers: impl IntoIterator<Item = usize>) -> io::Result<globstash::Attached> {
+    use globstash::{Batch, Client};
+
+    /// Most variables that one call sets.
+    const TOGETHER: usize = 4096;
+    let mut client = Client::at(globstash::daemon::example::start()).map_err(io::Error::other)?;
+    let numbers: Vec<usize> = numbers.into_iter().collect();
+    for some in numbers.chunks(TOGETHER) {
+        let batch = some.iter().fold(Batch::new(), |batch, &number| {
+            batch.set(&key(number), value(number))
+        });
+        client.apply(batch).map_err(io::Error::other)?;
+    }
+    let attached = client.attach().map_err(io::Error::other)?;
+    match attached.is_mapped() {
+        true => Ok(attached),
+        false => Err(io::Error::other("the service gives no map")),
+    }
+}
+
 pub fn set(map: &mut Map, key: &[u8], value: &[u8]) -> io::Result<()> {
     match map.set(key, value, &STAMP) {
         Ok(_) => Ok(()),

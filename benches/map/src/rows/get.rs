@@ -17,6 +17,7 @@ pub fn hot(bench: &Bench) -> io::Result<Vec<Judgement>> {
     let numbers = shuffled(FEW);
     let map = subject::filled(numbers.iter().copied())?;
     let ours = subject::reader(&map)?;
+    let attached = subject::attached(numbers.iter().copied())?;
     let hash_map: HashMap = numbers.iter().map(|&n| (key(n), value(n))).collect();
     let lmdb = Lmdb::filled(numbers)?;
     let blackboard = Blackboard::filled(FEW)?;
@@ -25,14 +26,17 @@ pub fn hot(bench: &Bench) -> io::Result<Vec<Judgement>> {
         "globstash, mapped",
         "hashbrown<String, String>",
         "LMDB, a transaction a get",
+        "globstash, Attached::get_into",
         "iceoryx2 blackboard, by name",
     ];
     let mut questions = Questions::new(FEW, 4096);
     check(&ours, FEW)?;
+    check(&attached, FEW)?;
     let readings = interleave(bench.rounds(), names.len(), |case| match case {
         0 => get(bench, &ours, &mut questions),
         1 => get(bench, &hash_map, &mut questions),
         2 => get(bench, &lmdb, &mut questions),
+        3 => get(bench, &attached, &mut questions),
         _ => get(bench, &blackboard, &mut questions),
     })?;
     let lines = lines(&names, &readings);
@@ -41,7 +45,15 @@ pub fn hot(bench: &Bench) -> io::Result<Vec<Judgement>> {
         "ns",
         &lines,
     );
+    let public = lines[3].figure.over(&lines[1].figure).median();
+    let lmdb_to_public = lines[2].figure.over(&lines[3].figure).median();
     Ok(vec![
+        Judgement::new("Attached::get_into, hot / hashbrown", public, " ×")
+            .must(Bound::AtMost(2.5))
+            .goal(Bound::AtMost(1.4)),
+        Judgement::new("LMDB / Attached::get_into, hot", lmdb_to_public, " ×")
+            .must(Bound::AtLeast(8.0))
+            .goal(Bound::AtLeast(20.0)),
         Judgement::new("mapped get, hot / hashbrown", ratio(&lines, 1), " ×")
             .must(Bound::AtMost(2.5))
             .goal(Bound::AtMost(1.4)),
@@ -56,6 +68,7 @@ pub fn uniform(bench: &Bench) -> io::Result<Vec<Judgement>> {
     let numbers = shuffled(many);
     let map = subject::filled(numbers.iter().copied())?;
     let ours = subject::reader(&map)?;
+    let attached = subject::attached(numbers.iter().copied())?;
     let hash_map: HashMap = numbers.iter().map(|&n| (key(n), value(n))).collect();
     let lmdb = Lmdb::filled(0..many)?;
 
@@ -63,18 +76,25 @@ pub fn uniform(bench: &Bench) -> io::Result<Vec<Judgement>> {
         "globstash, mapped",
         "hashbrown<String, String>",
         "LMDB, a transaction a get",
+        "globstash, Attached::get_into",
     ];
     let mut questions = Questions::new(many, many);
     check(&ours, many)?;
+    check(&attached, many)?;
     let readings = interleave(bench.rounds(), names.len(), |case| match case {
         0 => get(bench, &ours, &mut questions),
         1 => get(bench, &hash_map, &mut questions),
-        _ => get(bench, &lmdb, &mut questions),
+        2 => get(bench, &lmdb, &mut questions),
+        _ => get(bench, &attached, &mut questions),
     })?;
     let lines = lines(&names, &readings);
     let title = format!("get, {many} keys of 16 bytes, values of 16 bytes");
     table(&title, "ns", &lines);
+    let public = lines[3].figure.over(&lines[1].figure).median();
     Ok(vec![
+        Judgement::new("Attached::get_into, uniform / hashbrown", public, " ×")
+            .must(Bound::AtMost(1.5))
+            .goal(Bound::AtMost(0.6)),
         Judgement::new("mapped get, uniform / hashbrown", ratio(&lines, 1), " ×")
             .must(Bound::AtMost(1.5))
             .goal(Bound::AtMost(0.6)),
