@@ -221,31 +221,34 @@ fn the_example_in_python_runs() {
 }
 
 #[test]
-fn the_example_in_rust_runs() {
-    let [block] = &collect::blocks("rust")[..] else {
-        panic!("one example");
-    };
-    let program = collect::read("examples/follow.rs");
-    let lines =
-        |text: &str| -> Vec<String> { text.lines().map(|line| line.trim().to_owned()).collect() };
-    let (program, block) = (lines(&program), lines(block));
-    assert!(
-        program.windows(block.len()).any(|part| part == block),
-        "the README has other lines than examples/follow.rs"
-    );
-    let daemon = Daemon::start();
-    // To build it takes longer than anything else; afterwards cargo becomes the program.
-    let mut child = Command::new("timeout")
-        .args(["600", env!("CARGO"), "run", "--quiet", "--locked"])
-        .args(["--example", "follow"])
-        .env("GLOBSTASH_ADDRESS", daemon.socket())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(
-        lines.next().unwrap().unwrap(),
-        "player/volume is Some(\"0.5\")"
-    );
-    stop(&mut child);
+fn the_examples_in_rust_run() {
+    let examples = [
+        ("follow", "player/volume is Some(\"0.5\")"),
+        ("poll", "Some(\"21.5\")"),
+    ];
+    let blocks = collect::blocks("rust");
+    assert_eq!(blocks.len(), examples.len());
+    for (block, (name, says)) in blocks.iter().zip(examples) {
+        let program = collect::read(&format!("examples/{name}.rs"));
+        let trimmed = |text: &str| -> Vec<String> {
+            text.lines().map(|line| line.trim().to_owned()).collect()
+        };
+        let (program, block) = (trimmed(&program), trimmed(block));
+        assert!(
+            program.windows(block.len()).any(|part| part == block),
+            "the README has other lines than examples/{name}.rs"
+        );
+        let daemon = Daemon::start();
+        // To build it takes longer than anything else; afterwards cargo becomes the program.
+        let mut child = Command::new("timeout")
+            .args(["600", env!("CARGO"), "run", "--quiet", "--locked"])
+            .args(["--example", name])
+            .env("GLOBSTASH_ADDRESS", daemon.socket())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), says);
+        stop(&mut child);
+    }
 }
