@@ -53,6 +53,7 @@ fuzz_target!(|input: Input<'_>| {
             assert_eq!(handle.value(), value);
         }
     }
-    reader.is_orphaned();
+    reader.is_served();
+    let _ = reader.scan(|_| true);
     memory.repair(damaged);
 });
