@@ -23,6 +23,7 @@
 //! | floor | room       | what it is                                                        |
 //! |-------|------------|-------------------------------------------------------------------|
 //! | 3     | `cli`      | the command: arguments, one file a command, output, exit status   |
+//! | 3     | `capi`     | the C ABI over the client                                         |
 //! | 2     | `client`   | what programs use: address, connection, calls, the map            |
 //! | 2     | `daemon`   | the service: event loop, connections, dispatch, store, accounts   |
 //! | 1     | `wire`     | varlink without I/O: framing, requests, validation, replies       |
@@ -46,12 +47,15 @@
 //! - **a slow reader harms itself alone**;
 //! - **values vanish in two ways only**: what a caller asked for (also for later), and SIGTERM;
 //! - **one definition, many derivatives**: the interface file makes the types, the service's stubs,
-//!   the validation table and the text that the service describes itself with;
+//!   the validation table and the text that the service describes itself with; `capi` makes the C
+//!   header;
 //! - **an idle service sleeps**: no timer unless something is due;
 //! - **unsafe lives in few rooms**, each with its reason.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "capi")]
+mod capi;
 #[cfg(feature = "command")]
 pub mod cli;
 mod client;

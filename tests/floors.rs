@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and those that it may use.
-const ROOMS: [(&str, &[&str]); 6] = [
+const ROOMS: [(&str, &[&str]); 7] = [
+    ("capi", &["client"]),
     ("cli", &["client", "wire", "sys"]),
     ("client", &["map", "wire", "sys"]),
     ("daemon", &["map", "wire", "sys"]),
@@ -118,7 +119,7 @@ fn code_names_its_rooms() {
 
 #[test]
 fn unsafe_code_lives_in_few_rooms() {
-    const ROOMS: [&str; 2] = ["sys", "map/segment.rs"];
+    const ROOMS: [&str; 3] = ["sys", "map/segment.rs", "capi"];
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let root = fs::read_to_string(source.join("lib.rs")).expect("there is a root");
     assert!(root.contains("#![deny(unsafe_code)]"));

@@ -5,6 +5,7 @@
 //! with `@`: there stands what the command, or the interface file, knows itself.
 #![cfg(all(feature = "command", feature = "service"))]
 
+mod header;
 mod help;
 mod interface;
 mod roff;
@@ -119,6 +120,21 @@ fn manual_pages_are_fresh() {
     assert!(
         stale.is_empty(),
         "stale: {stale:?}; make them anew with: UPDATE=1 cargo test --test generated"
+    );
+}
+
+#[test]
+fn the_c_header_is_fresh() {
+    let beginning = fs::read_to_string(path("include/globstash.h.in")).unwrap();
+    let header = header::write(&path("src/capi/mod.rs"), &beginning);
+    let place = path("include/globstash.h");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&place, &header).unwrap();
+    }
+    assert_eq!(
+        fs::read_to_string(&place).ok().as_ref(),
+        Some(&header),
+        "stale: include/globstash.h; make it anew with: UPDATE=1 cargo test --test generated"
     );
 }
 

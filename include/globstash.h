@@ -1,0 +1,678 @@
+/*
+ * globstash: global variables for every process of a machine.
+ *
+ *     #include <globstash.h>
+ *
+ *     char volume[16];
+ *     globstash_set("player/volume", "0.5");
+ *     globstash_get("player/volume", volume, sizeof volume);
+ *
+ * Nothing has to be opened before, nor closed after. cc hello.c $(pkg-config --cflags --libs globstash)
+ *
+ * FAILURES. What returns a number returns one that is negative if it fails, such as
+ * GLOBSTASH_ERROR_KEY; what returns a pointer returns NULL. globstash_error_text() is the sentence for
+ * the user then, globstash_error_code() the number. A call that fails has changed nothing, but for
+ * GLOBSTASH_ERROR_UNKNOWN. A read is tried again, once, if the connection is lost; a change that may
+ * have been made is never asked for twice.
+ *
+ * HANDLES. Where a function takes a `globstash *`, NULL is the default one, which the short functions
+ * use: it connects by itself, with the first call, to the service that $GLOBSTASH_ADDRESS names, or else
+ * to the one for all of the machine.
+ *
+ * THREADS. Every function can be called in any thread at any time, and threads do not wait for one
+ * another; but a variable, a list or a watch is for one thread at a time. A process that is forked from
+ * another can go on with handles and variables, and has connections of its own. No function may be
+ * called in a signal handler, nor between fork and exec by a child of a process with several threads.
+ *
+ * KEYS are UTF-8, 1 to 255 bytes without control characters and '='. VALUES are any bytes, up to 1 MiB;
+ * behind each that is read stands a NUL that is not part of it. REVISIONS count changes; 0 stands for
+ * what is not defined. TIMES are in milliseconds, where nothing else is said.
+ *
+ * POINTERS that a function is given are NULL, where it says that this is allowed, or lead to what it
+ * says, and that stays as it is while the function runs. Strings end with NUL. To leave out a result,
+ * give NULL for it.
+ *
+ * globstash(3) has examples, globstash.hpp is the same for C++17.
+ */
+
+#ifndef GLOBSTASH_H
+#define GLOBSTASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define GLOBSTASH_VERSION "0.1.0"
+#define GLOBSTASH_VERSION_MAJOR 0
+#define GLOBSTASH_VERSION_MINOR 1
+#define GLOBSTASH_VERSION_PATCH 0
+
+/** For a list or a watch: values are not wanted. */
+#define GLOBSTASH_KEYS_ONLY 1
+
+/** For a list or a watch: who changed a variable is wanted, and in a list all else that is known. */
+#define GLOBSTASH_METADATA 2
+
+/** For a watch: the present state is not wanted, only what happens from now on. */
+#define GLOBSTASH_FROM_NOW 4
+
+/** As a user: it is not known. */
+#define GLOBSTASH_NO_UID UINT32_MAX
+
+/** As a `pid` of globstash_terms: the process that calls. */
+#define GLOBSTASH_OWN_PROCESS (-1)
+
+/**
+ * What a function that fails returns, instead of a number that is not negative. Others may come to
+ * these with a later version; what is negative is a failure in any case.
+ */
+typedef enum globstash_error {
+    /** An argument is NULL that must not be, or out of its range. Nothing was done. */
+    GLOBSTASH_ERROR_ARGUMENT = -1,
+    /**
+     * What was given as a key cannot be one: it has no byte or more than 255, is not UTF-8, or has
+     * control characters or '=' in it.
+     */
+    GLOBSTASH_ERROR_KEY = -2,
+    /** What was given as a pattern is malformed, too complicated, or not UTF-8. */
+    GLOBSTASH_ERROR_PATTERN = -3,
+    /**
+     * The variable cannot have this value, or the value is longer than values can be (1 MiB,
+     * unless the service says otherwise).
+     */
+    GLOBSTASH_ERROR_VALUE = -4,
+    /**
+     * What was given as an address, also in $GLOBSTASH_ADDRESS, is none; or it cannot be told where
+     * the user's own service is.
+     */
+    GLOBSTASH_ERROR_ADDRESS = -5,
+    /** There is no service there, or it is not for us. Nothing was changed. */
+    GLOBSTASH_ERROR_UNREACHABLE = -6,
+    /** The service is there, but has not answered within the handle's timeout. */
+    GLOBSTASH_ERROR_SILENT = -7,
+    /** The connection to the service ended before the answer came. */
+    GLOBSTASH_ERROR_LOST = -8,
+    /** What listens there is no service of ours: its answer makes no sense. */
+    GLOBSTASH_ERROR_PROTOCOL = -9,
+    /**
+     * A change was asked for, and then there was no answer: it may have been made or not. It is
+     * not asked for twice.
+     */
+    GLOBSTASH_ERROR_UNKNOWN = -10,
+    /** The variable is not as it had to be. Nothing was changed. */
+    GLOBSTASH_ERROR_CONDITION = -11,
+    /** What was waited for did not come in time. */
+    GLOBSTASH_ERROR_TIMED_OUT = -12,
+    /** There is no room for the change, the connection or the watch. */
+    GLOBSTASH_ERROR_LIMIT = -13,
+    /** The variable does not hold a number that can be added to, or the sum has too many digits. */
+    GLOBSTASH_ERROR_NUMBER = -14,
+    /** The variable is protected and belongs to another user, or the service lets us do nothing. */
+    GLOBSTASH_ERROR_PERMISSION = -15,
+    /** There is no process with this ID, or it has ended. */
+    GLOBSTASH_ERROR_PROCESS = -16,
+    /** The service is of another version and does not know what it was asked for. */
+    GLOBSTASH_ERROR_UNSUPPORTED = -17,
+    /** The variables change faster than they can be read. Nothing is wrong; try again. */
+    GLOBSTASH_ERROR_BUSY = -18,
+    /** A list or a watch was used in a process that a fork has made: it belongs to its parent. */
+    GLOBSTASH_ERROR_FORKED = -19,
+    /** The machine has no memory or no descriptors left. */
+    GLOBSTASH_ERROR_RESOURCES = -20,
+    /** A bug in this library. Please report the text. */
+    GLOBSTASH_ERROR_INTERNAL = -21,
+} globstash_error;
+
+/** What a variable must be like: the `kind` of a globstash_condition. */
+typedef enum globstash_if {
+    /** Like anything: no condition. */
+    GLOBSTASH_IF_ANY = 0,
+    /** It must be defined. */
+    GLOBSTASH_IF_DEFINED = 1,
+    /** It must not be defined. */
+    GLOBSTASH_IF_UNDEFINED = 2,
+    /** Its last change must have been `revision`; 0: it must not be defined. */
+    GLOBSTASH_IF_REVISION = 3,
+    /** It must have the value `value`. */
+    GLOBSTASH_IF_VALUE = 4,
+    /** Its last change must be another one than `revision`, also if it is gone. Only to wait for. */
+    GLOBSTASH_IF_CHANGED = 5,
+} globstash_if;
+
+/**
+ * What happened to a variable: the `change` of a globstash_event. Others may come with a later version;
+ * with all but GLOBSTASH_CHANGE_SET the variable is gone.
+ */
+typedef enum globstash_change {
+    /** It was created, or was given a value. */
+    GLOBSTASH_CHANGE_SET = 1,
+    /** It was deleted, or it is gone for whatever other reason. */
+    GLOBSTASH_CHANGE_DELETED = 2,
+    /** Its time to live has run out. */
+    GLOBSTASH_CHANGE_EXPIRED = 3,
+    /** The process that it belonged to has ended. */
+    GLOBSTASH_CHANGE_RELEASED = 4,
+} globstash_change;
+
+/** What becomes of the protection of a variable: `protection` of globstash_terms. */
+typedef enum globstash_protection {
+    /** It stays as it is. */
+    GLOBSTASH_PROTECTION_KEEP = 0,
+    /** Only the caller's user and root may change or delete the variable from now on. */
+    GLOBSTASH_PROTECTION_PROTECT = 1,
+    /** Everybody may. */
+    GLOBSTASH_PROTECTION_UNPROTECT = 2,
+} globstash_protection;
+
+/** Variables that are told one after the other. */
+typedef struct globstash_list globstash_list;
+
+/** The way to a service. */
+typedef struct globstash globstash;
+
+/** One variable, with what was read of it last. */
+typedef struct globstash_variable globstash_variable;
+
+/** What happens to variables that match a pattern. */
+typedef struct globstash_watch globstash_watch;
+
+/**
+ * What a variable must be like for a change to be made, or for a wait to end. What is left out of
+ * an initialiser is zero, and is not looked at:
+ *
+ *     globstash_condition free = { .kind = GLOBSTASH_IF_UNDEFINED };
+ *     globstash_condition same = { .kind = GLOBSTASH_IF_REVISION, .revision = revision };
+ */
+typedef struct globstash_condition {
+    /** GLOBSTASH_IF_ANY or another of these. */
+    int kind;
+    /** For GLOBSTASH_IF_REVISION and GLOBSTASH_IF_CHANGED. */
+    uint64_t revision;
+    /** For GLOBSTASH_IF_VALUE. */
+    const void *value;
+    /** How many bytes the value has. */
+    size_t length;
+} globstash_condition;
+
+/**
+ * On which terms a variable is set. What is left out of an initialiser is zero, and asks for
+ * nothing:
+ *
+ *     globstash_terms lease = { .ttl_ms = 30000, .only_if = { .kind = GLOBSTASH_IF_UNDEFINED } };
+ */
+typedef struct globstash_terms {
+    /** Only if the variable is like this before; else it is GLOBSTASH_ERROR_CONDITION. */
+    struct globstash_condition only_if;
+    /**
+     * It is deleted after so many milliseconds, unless it is set again before; 0: it stays. Time
+     * goes on while the machine sleeps.
+     */
+    int64_t ttl_ms;
+    /**
+     * It is deleted when the process with this ID ends; 0: it stays. GLOBSTASH_OWN_PROCESS: the
+     * calling one.
+     */
+    int64_t pid;
+    /** GLOBSTASH_PROTECTION_KEEP or another of these. */
+    int protection;
+    /** Zero. */
+    int reserved_int;
+    /** Zero. */
+    uint64_t reserved[4];
+} globstash_terms;
+
+/** One variable of a list. What `key` and `value` lead to belongs to the list until its next call. */
+typedef struct globstash_entry {
+    /** The key, with a NUL. */
+    const char *key;
+    /** The value, with a NUL behind it; NULL with GLOBSTASH_KEYS_ONLY. */
+    const char *value;
+    /** How many bytes the value has. */
+    size_t length;
+    /** The revision of the last change. */
+    uint64_t revision;
+    /** With GLOBSTASH_METADATA: when it was last changed, in microseconds since the beginning of 1970. */
+    int64_t modified_usec;
+    /** With GLOBSTASH_METADATA: when it expires, in the same way; 0 if it does not. */
+    int64_t expires_usec;
+    /** With GLOBSTASH_METADATA: the process whose end deletes it; 0 if there is none. */
+    int64_t pid;
+    /** With GLOBSTASH_METADATA: who created or protected it; else GLOBSTASH_NO_UID. */
+    uint32_t owner_uid;
+    /** With GLOBSTASH_METADATA: who changed it last; GLOBSTASH_NO_UID if that was nobody. */
+    uint32_t writer_uid;
+    /** With GLOBSTASH_METADATA: with which process; else 0. */
+    int64_t writer_pid;
+    /** With GLOBSTASH_METADATA: 1 if only its owner and root may change it. */
+    int is_protected;
+    /** For later. */
+    int reserved_int;
+    /** For later. */
+    uint64_t reserved[4];
+} globstash_entry;
+
+/** One change of one variable. What `key` and `value` lead to belongs to the watch until its next call. */
+typedef struct globstash_event {
+    /** GLOBSTASH_CHANGE_SET or another of these. */
+    int change;
+    /** Zero. */
+    int reserved_int;
+    /** The key, with a NUL. */
+    const char *key;
+    /**
+     * The new value, or, if the variable is gone, the last that it had, with a NUL behind it; NULL if
+     * that is not known, and with GLOBSTASH_KEYS_ONLY.
+     */
+    const char *value;
+    /** How many bytes the value has. */
+    size_t length;
+    /** The revision of the change. */
+    uint64_t revision;
+    /** With GLOBSTASH_METADATA: who made the change; GLOBSTASH_NO_UID if that was nobody. */
+    uint32_t writer_uid;
+    /** For later. */
+    uint32_t reserved_uint;
+    /** With GLOBSTASH_METADATA: with which process; else 0. */
+    int64_t writer_pid;
+    /** For later. */
+    uint64_t reserved[4];
+} globstash_event;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Reads a variable. What is not defined reads as an empty value, as with the command.
+ *
+ *     char volume[16];
+ *     if (globstash_get("player/volume", volume, sizeof volume) > 0)
+ *         puts(volume);
+ *
+ * Returns how many bytes the value has, without the NUL that is put behind it. A value that does
+ * not fit with its NUL is not copied at all: then the buffer holds an empty string, and the number
+ * is equal to or more than `size`. With a size of 0 the buffer may be NULL. A value can be any
+ * bytes, also NUL.
+ */
+ssize_t globstash_get(const char *key,
+                      char *buffer,
+                      size_t size);
+
+/**
+ * Defines a variable, or replaces its value, with a text. A time to live or a process that it had
+ * is gone then; protection stays.
+ *
+ * Returns 0.
+ */
+int globstash_set(const char *key,
+                  const char *text);
+
+/**
+ * Deletes a variable. To delete what is not there is no failure.
+ *
+ * Returns 1 if it was there, else 0.
+ */
+int globstash_delete(const char *key);
+
+/**
+ * Tells whether a variable is defined, also if its value is empty.
+ *
+ * Returns 1 if so, else 0.
+ */
+int globstash_exists(const char *key);
+
+/**
+ * Adds to the number that a variable holds; what is not defined counts as 0. However many add to it
+ * at the same time, none is lost.
+ *
+ *     int64_t visitors;
+ *     globstash_increment("site/visitors", 1, &visitors);
+ *
+ * `sum`, if it is not NULL, is what it holds now. If that is no whole number, because it was none
+ * before, `sum` is without the decimals: globstash_increment_at() tells all of it.
+ *
+ * Returns 0.
+ */
+int globstash_increment(const char *key,
+                        int64_t by,
+                        int64_t *sum);
+
+/**
+ * Waits until a variable is defined, and reads it. If it is already, that is at once.
+ *
+ * `timeout_ms`: no longer than so many milliseconds, then it is GLOBSTASH_ERROR_TIMED_OUT; negative:
+ * for ever. The service may be away for up to five seconds meanwhile.
+ *
+ * Buffer and result are as with globstash_get().
+ */
+ssize_t globstash_wait(const char *key,
+                       int64_t timeout_ms,
+                       char *buffer,
+                       size_t size);
+
+/**
+ * The number of this thread's last failure, such as GLOBSTASH_ERROR_KEY; 0 if there was none. What
+ * succeeds leaves it as it is, as with errno.
+ */
+int globstash_error_code(void);
+
+/**
+ * The text of this thread's last failure: a sentence for the user, lower case and without a full
+ * stop, in some cases with a second line that says what to do. Empty if there was none; never NULL.
+ *
+ * The text belongs to the library, and to this thread until its next failure or its end.
+ */
+const char *globstash_error_text(void);
+
+/**
+ * What a number such as GLOBSTASH_ERROR_KEY means, in a few words, as strerror(3) does. Never NULL;
+ * the text belongs to the library, for ever.
+ */
+const char *globstash_strerror(int code);
+
+/**
+ * Opens a handle to the service at an address: "unix:/path", "/path" or "unix:@name"; NULL for the
+ * one that $GLOBSTASH_ADDRESS names, or else the one for all of the machine, at /run/globstash.
+ *
+ * `timeout_ms`: how long the service may take to answer, before it is GLOBSTASH_ERROR_SILENT; 0 for
+ * five seconds. The default handle has these five seconds.
+ *
+ * Returns NULL if there is no service. Once there was one, it may come and go.
+ */
+struct globstash *globstash_open(const char *address,
+                                 int64_t timeout_ms);
+
+/**
+ * Opens a handle to the user's own service: at globstash in $XDG_RUNTIME_DIR, or else in /run/user/UID,
+ * or else at /tmp/globstash-UID/socket. Otherwise as globstash_open().
+ */
+struct globstash *globstash_open_user(int64_t timeout_ms);
+
+/**
+ * Closes a handle, with its connections. NULL is allowed, and nothing is done then; the default handle is
+ * never closed. No other thread may be using it. Variables, lists and watches that were opened with
+ * it stay, until they are closed.
+ *
+ * Returns NULL, always: `stash = globstash_close(stash);`
+ */
+struct globstash *globstash_close(struct globstash *stash);
+
+/**
+ * Tells whether variables are read from memory that is shared with the service, without a system call;
+ * otherwise each read asks the service.
+ *
+ * Returns 1 if so, else 0.
+ */
+int globstash_is_mapped(struct globstash *stash);
+
+/**
+ * The version of the library that runs, such as "0.1.0": it may be a later one than that of the
+ * header, GLOBSTASH_VERSION.
+ */
+const char *globstash_version(void);
+
+/**
+ * Reads a variable, as globstash_get() does.
+ *
+ * `revision`, if it is not NULL, is the revision of its last change; 0 if it is not defined, which
+ * is how to tell that from an empty value.
+ */
+ssize_t globstash_get_at(struct globstash *stash,
+                         const char *key,
+                         void *buffer,
+                         size_t size,
+                         uint64_t *revision);
+
+/**
+ * Reads a variable into memory that is allocated for it, however long it is.
+ *
+ * `value` becomes a pointer to the bytes and a NUL behind them, to be released with free(3). It is
+ * never NULL if this succeeds: what is not defined reads as an empty value, with the revision 0. If it
+ * fails, `value` is left as it was.
+ *
+ * Returns how many bytes the value has.
+ */
+ssize_t globstash_get_alloc(struct globstash *stash,
+                            const char *key,
+                            char **value,
+                            uint64_t *revision);
+
+/**
+ * Defines a variable, or replaces its value, on some terms.
+ *
+ * `value`: `length` bytes of anything. `terms`: NULL for none. `revision`, if it is not NULL, is that of
+ * the change; with GLOBSTASH_ERROR_CONDITION the one that the variable has, 0 if it is not defined.
+ *
+ * Returns 0.
+ */
+int globstash_set_at(struct globstash *stash,
+                     const char *key,
+                     const void *value,
+                     size_t length,
+                     const struct globstash_terms *terms,
+                     uint64_t *revision);
+
+/**
+ * Deletes a variable, if it is as it must be.
+ *
+ * `only_if`: NULL for no condition. `revision` is as with globstash_set_at(); if nothing was there to
+ * delete, it is that of the last change of any variable.
+ *
+ * Returns 1 if it was there, else 0.
+ */
+int globstash_delete_at(struct globstash *stash,
+                        const char *key,
+                        const struct globstash_condition *only_if,
+                        uint64_t *revision);
+
+/**
+ * Deletes all variables that match a pattern; NULL: all that there are. Up to 4,096 go together, with
+ * one revision.
+ *
+ * Returns how many there were.
+ */
+int64_t globstash_delete_matching(struct globstash *stash,
+                                  const char *pattern);
+
+/**
+ * Tells whether a variable is defined, without its value. `revision`, if it is not NULL, is that of its
+ * last change; 0 if it is not defined.
+ *
+ * Returns 1 if so, else 0.
+ */
+int globstash_exists_at(struct globstash *stash,
+                        const char *key,
+                        uint64_t *revision);
+
+/**
+ * Gives a variable so many milliseconds to live from now on, or, if that is negative, no end to it. Its
+ * value stays as it is, and those who watch are told nothing.
+ *
+ * Returns 1 if it is defined, else 0.
+ */
+int globstash_expire_at(struct globstash *stash,
+                        const char *key,
+                        int64_t ttl_ms);
+
+/**
+ * Adds to the number that a variable holds, and keeps the sum between limits.
+ *
+ * Numbers are texts such as "1", "-12" or "0.25", with up to 18 digits and 18 decimals; sums are exact.
+ * `minimum` and `maximum` are NULL for no limit.
+ *
+ * The sum is put into a buffer as with globstash_get(); 40 bytes are enough for each. Returns how
+ * many bytes it has.
+ */
+ssize_t globstash_increment_at(struct globstash *stash,
+                               const char *key,
+                               const char *by,
+                               const char *minimum,
+                               const char *maximum,
+                               char *sum,
+                               size_t size,
+                               uint64_t *revision);
+
+/**
+ * Waits until a variable is as wanted, and reads it; if it is so already, at once.
+ *
+ *     globstash_condition until = { .kind = GLOBSTASH_IF_CHANGED, .revision = seen };
+ *     globstash_wait_at(NULL, "config/mode", &until, 5000, mode, sizeof mode, &seen);
+ *
+ * `until` must not be NULL. `timeout_ms` is as with globstash_wait(). Buffer, revision and result are
+ * as with globstash_get_at(). Other threads may go on using the handle meanwhile.
+ */
+ssize_t globstash_wait_at(struct globstash *stash,
+                          const char *key,
+                          const struct globstash_condition *until,
+                          int64_t timeout_ms,
+                          void *buffer,
+                          size_t size,
+                          uint64_t *revision);
+
+/**
+ * Opens a variable, which needs not be defined, to be read again and again: where variables are read
+ * from shared memory, that takes some nanoseconds.
+ *
+ * Returns NULL if there is no service.
+ */
+struct globstash_variable *globstash_variable_open(struct globstash *stash,
+                                                   const char *key);
+
+/**
+ * Tells whether the variable has changed since the last call of this function or of
+ * globstash_variable_get(); to begin with it has, if it is defined.
+ *
+ * Returns 1 if so, else 0.
+ */
+int globstash_variable_changed(struct globstash_variable *variable);
+
+/**
+ * Reads the variable, as globstash_get() does. `value` becomes a pointer to the value and a NUL behind
+ * it, which belong to the variable until the next call with it.
+ *
+ * Returns how many bytes the value has.
+ */
+ssize_t globstash_variable_get(struct globstash_variable *variable,
+                               const char **value);
+
+/**
+ * The revision that the last call of globstash_variable_changed() or globstash_variable_get() has seen; 0 if
+ * the variable was not defined, or before the first of these calls.
+ */
+uint64_t globstash_variable_revision(const struct globstash_variable *variable);
+
+/** Closes a variable, which stays defined. NULL is allowed. Returns NULL, always. */
+struct globstash_variable *globstash_variable_close(struct globstash_variable *variable);
+
+/**
+ * Begins a list of the variables that match a pattern, in the order of their keys; NULL: of all.
+ *
+ * A pattern is that of a shell: '*', '?', '[a-z]', '{one,two}'. '*' stops at '/', '**' does not, and what
+ * ends with '/' is all below it.
+ *
+ * `flags`: 0, GLOBSTASH_KEYS_ONLY, GLOBSTASH_METADATA, or both. A variable that is there all the time
+ * is told exactly once, while others come and go.
+ *
+ *     globstash_entry entry;
+ *     globstash_list *list = globstash_list_open(NULL, "player/", 0);
+ *     while (globstash_list_next(list, &entry) > 0)
+ *         printf("%s=%s\n", entry.key, entry.value);
+ *     globstash_list_close(list);
+ *
+ * Returns NULL if it fails.
+ */
+struct globstash_list *globstash_list_open(struct globstash *stash,
+                                           const char *pattern,
+                                           unsigned int flags);
+
+/**
+ * Begins a list of exactly what there is at one moment, without metadata. It is read as a whole now,
+ * from shared memory if that can be had; if variables change faster than that, it is
+ * GLOBSTASH_ERROR_BUSY. Otherwise as globstash_list_open().
+ */
+struct globstash_list *globstash_scan_open(struct globstash *stash,
+                                           const char *pattern);
+
+/**
+ * The next variable of a list.
+ *
+ * Returns 1 if there is one, 0 at the end, and a negative number if the list cannot be told to its
+ * end; then nothing more comes.
+ */
+int globstash_list_next(struct globstash_list *list,
+                        struct globstash_entry *entry);
+
+/** Ends a list, also before all of it was told. NULL is allowed. Returns NULL, always. */
+struct globstash_list *globstash_list_close(struct globstash_list *list);
+
+/**
+ * Begins to watch the variables that match a pattern, see globstash_list_open(); NULL: all.
+ *
+ * What is there is told first, as GLOBSTASH_CHANGE_SET of each variable, then every change. When this
+ * returns, no later change goes unnoticed. Who does not ask for events for a while misses values
+ * that newer ones have replaced, never the last; nothing piles up.
+ *
+ * `flags`: 0, GLOBSTASH_KEYS_ONLY, GLOBSTASH_METADATA, GLOBSTASH_FROM_NOW, or several of these, with |.
+ *
+ * The watch has a connection of its own. If that is lost, it goes on where it was, as soon as the
+ * service is back; what is gone by then is told as deleted. After five seconds without a service it
+ * fails. The watch belongs to this process, not to one that is forked from it.
+ *
+ * Returns NULL if it fails.
+ */
+struct globstash_watch *globstash_watch_open(struct globstash *stash,
+                                             const char *pattern,
+                                             unsigned int flags);
+
+/**
+ * The descriptor to wait for with poll(2), epoll(7) and their like: readable when there may be something
+ * to tell. It stays the same as long as the watch, and belongs to it: do not read from it, nor close it.
+ *
+ *     struct pollfd ready = { .fd = globstash_watch_fd(watch), .events = POLLIN };
+ *     for (;;) {
+ *         while (globstash_watch_next(watch, &event) > 0)
+ *             printf("%s=%s\n", event.key, event.value);
+ *         poll(&ready, 1, -1);
+ *     }
+ *
+ * It tells of what has not been received: take all that globstash_watch_next() gives before you wait for
+ * it, also the first time.
+ */
+int globstash_watch_fd(struct globstash_watch *watch);
+
+/**
+ * The next change, if there is one already. It does not sleep, except while the service is away.
+ *
+ * Returns 1 if there is one, 0 if there is nothing to tell now, and a negative number if the watch has
+ * failed; then nothing more comes but the same number.
+ */
+int globstash_watch_next(struct globstash_watch *watch,
+                         struct globstash_event *event);
+
+/**
+ * The next change, however long that takes, but no longer than `timeout_ms` milliseconds, if that is not
+ * negative: for programs that have nothing else to wait for.
+ *
+ * Returns 1 if there is one, 0 if none came in time, and a negative number as globstash_watch_next() does.
+ */
+int globstash_watch_wait(struct globstash_watch *watch,
+                         struct globstash_event *event,
+                         int64_t timeout_ms);
+
+/**
+ * Tells whether what was told adds up to the present state, as far as is known: whether nothing is left to
+ * tell. Returns 1 if so, else 0.
+ */
+int globstash_watch_is_up_to_date(const struct globstash_watch *watch);
+
+/** How many changes were left out so far because newer ones took their place before they could be told. */
+uint64_t globstash_watch_skipped(const struct globstash_watch *watch);
+
+/** Ends a watch, and closes its descriptor. NULL is allowed. Returns NULL, always. */
+struct globstash_watch *globstash_watch_close(struct globstash_watch *watch);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* GLOBSTASH_H */

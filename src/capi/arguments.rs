@@ -1,0 +1,173 @@
+//! What C hands over, made safe to use: NULL is looked for, text is checked, results are put where
+//! the caller wants them.
+//!
+//! The duties of a caller stand in the header: pointers are NULL or lead to what the function says,
+//! and stay valid and unchanged while it runs.
+
+use std::ffi::{CStr, c_char};
+use std::ptr;
+use std::slice;
+use std::time::Duration;
+
+use libc::{size_t, ssize_t};
+
+use crate::client::{Patterns, Revision, Value};
+
+use super::failure::{Code, Failure};
+use super::stash::{DEFAULT, Stash};
+
+/// A handle; NULL is the default one.
+///
+/// # Safety
+///
+/// It is NULL, or came from `globstash_open` and was not closed.
+#[inline]
+pub(super) unsafe fn stash<'a>(stash: *const Stash) -> &'a Stash {
+    // SAFETY: passed on to the caller.
+    unsafe { stash.as_ref() }.unwrap_or(&DEFAULT)
+}
+
+/// An object that cannot be left out.
+///
+/// # Safety
+///
+/// It is NULL, or leads to one that nobody else uses.
+#[inline]
+pub(super) unsafe fn object<'a, T>(object: *mut T, name: &str) -> Result<&'a mut T, Failure> {
+    // SAFETY: passed on to the caller.
+    unsafe { object.as_mut() }.ok_or_else(|| missing(name))
+}
+
+/// A key.
+///
+/// # Safety
+///
+/// It is NULL, or a string that ends with NUL.
+#[inline]
+pub(super) unsafe fn key<'a>(key: *const c_char) -> Result<&'a str, Failure> {
+    // SAFETY: passed on to the caller.
+    unsafe { text(key, "key", Code::Key) }
+}
+
+/// A pattern; NULL stands for all variables.
+///
+/// # Safety
+///
+/// It is NULL, or a string that ends with NUL.
+pub(super) unsafe fn patterns(pattern: *const c_char) -> Result<Patterns, Failure> {
+    if pattern.is_null() {
+        return Ok(Patterns::all());
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { text(pattern, "pattern", Code::Pattern) }.map(Patterns::from)
+}
+
+/// A text that cannot be left out; `code` is what it is if it is not UTF-8.
+///
+/// # Safety
+///
+/// It is NULL, or a string that ends with NUL.
+#[inline]
+pub(super) unsafe fn text<'a>(
+    text: *const c_char,
+    name: &str,
+    code: Code,
+) -> Result<&'a str, Failure> {
+    if text.is_null() {
+        return Err(missing(name));
+    }
+    // SAFETY: passed on to the caller.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str()
+        .map_err(|_| Failure::new(code, format!("the {name} is not UTF-8")))
+}
+
+/// A text that can be left out.
+///
+/// # Safety
+///
+/// It is NULL, or a string that ends with NUL.
+pub(super) unsafe fn optional<'a>(
+    given: *const c_char,
+    name: &str,
+) -> Result<Option<&'a str>, Failure> {
+    if given.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { text(given, name, Code::Argument) }.map(Some)
+}
+
+/// A value: any bytes. NULL is one without any.
+///
+/// # Safety
+///
+/// It is NULL and the length 0, or so many bytes are there.
+pub(super) unsafe fn value(value: *const u8, length: size_t) -> Result<Value, Failure> {
+    match (value.is_null(), length) {
+        (_, 0) => Ok(Value::default()),
+        (true, _) => Err(missing("value")),
+        // `isize::MAX` is the most that a slice can have.
+        _ if isize::try_from(length).is_err() => {
+            Err(Failure::new(Code::Value, "the value is too long"))
+        }
+        // SAFETY: passed on to the caller.
+        _ => Ok(unsafe { slice::from_raw_parts(value, length) }.into()),
+    }
+}
+
+/// Puts a result where the caller wants it, if it does.
+///
+/// # Safety
+///
+/// It is NULL, or there is room for one.
+#[inline]
+pub(super) unsafe fn put<T>(place: *mut T, result: T) {
+    if !place.is_null() {
+        // SAFETY: passed on to the caller. What was there needs not be initialised.
+        unsafe { place.write(result) };
+    }
+}
+
+/// Puts a revision, 0 if there is none.
+///
+/// # Safety
+///
+/// As of [`put`].
+#[inline]
+pub(super) unsafe fn put_revision(place: *mut u64, revision: impl Into<Option<Revision>>) {
+    let revision = revision.into().unwrap_or_default();
+    // SAFETY: passed on to the caller.
+    unsafe { put(place, revision.0) };
+}
+
+/// Copies bytes and a NUL into a buffer, or leaves an empty string there if they do not fit. Returns
+/// how many bytes there are, in any case.
+///
+/// # Safety
+///
+/// The buffer is NULL, or has this size.
+#[inline]
+pub(super) unsafe fn fill(buffer: *mut u8, size: size_t, bytes: &[u8]) -> Result<ssize_t, Failure> {
+    if size > 0 {
+        if buffer.is_null() {
+            return Err(missing("buffer"));
+        }
+        let fitting = if bytes.len() < size { bytes } else { b"" };
+        // SAFETY: these and the NUL are no more than `size`, and ours are no bytes of the caller.
+        unsafe {
+            ptr::copy_nonoverlapping(fitting.as_ptr(), buffer, fitting.len());
+            buffer.add(fitting.len()).write(0);
+        }
+    }
+    Ok(bytes.len().cast_signed())
+}
+
+/// A time in milliseconds; `None` if it is negative, which stands for no limit.
+pub(super) fn milliseconds(number: i64) -> Option<Duration> {
+    u64::try_from(number).ok().map(Duration::from_millis)
+}
+
+pub(super) fn missing(name: &str) -> Failure {
+    Failure::new(Code::Argument, format!("the {name} is NULL"))
+}

@@ -1,0 +1,103 @@
+//! One variable, read again and again.
+
+use std::ffi::{c_char, c_int};
+
+use libc::ssize_t;
+
+use crate::client::Handle;
+
+use super::arguments::{key as read_key, object, stash as of};
+use super::failure::{Failure, guard, guard_pointer};
+use super::handle::close;
+use super::stash::Stash;
+
+/// One variable, with what was read of it last.
+#[derive(Debug)]
+pub struct Variable {
+    handle: Handle,
+    /// The value that was read last, and a NUL.
+    value: Vec<u8>,
+}
+
+/// Opens a variable, which needs not be defined, to be read again and again: where variables are read
+/// from shared memory, that takes some nanoseconds.
+///
+/// Returns NULL if there is no service.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn globstash_variable_open(
+    stash: *mut Stash,
+    key: *const c_char,
+) -> *mut Variable {
+    guard_pointer(|| {
+        // SAFETY: passed on to the caller.
+        let (stash, key) = unsafe { (of(stash), read_key(key)?) };
+        let attached = stash.attached()?;
+        // What cannot be a key is told now, not by each read.
+        attached.get_into(key, &mut Vec::new())?;
+        let handle = attached.handle(key);
+        Ok(Box::new(Variable {
+            handle,
+            value: vec![0],
+        }))
+    })
+}
+
+/// Tells whether the variable has changed since the last call of this function or of
+/// globstash_variable_get(); to begin with it has, if it is defined.
+///
+/// Returns 1 if so, else 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn globstash_variable_changed(variable: *mut Variable) -> c_int {
+    guard(|| {
+        // SAFETY: passed on to the caller.
+        let variable = unsafe { object(variable, "variable") }?;
+        Ok(i8::from(variable.handle.changed()?).into())
+    })
+}
+
+/// Reads the variable, as globstash_get() does. `value` becomes a pointer to the value and a NUL behind
+/// it, which belong to the variable until the next call with it.
+///
+/// Returns how many bytes the value has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn globstash_variable_get(
+    variable: *mut Variable,
+    value: *mut *const c_char,
+) -> ssize_t {
+    guard(|| {
+        // SAFETY: passed on to the caller.
+        let variable = unsafe { object(variable, "variable") }?;
+        // SAFETY: passed on to the caller.
+        let value = unsafe { object(value, "value") }?;
+        let bytes = variable.get()?;
+        *value = bytes.as_ptr().cast();
+        Ok((bytes.len() - 1).cast_signed())
+    })
+}
+
+/// The revision that the last call of globstash_variable_changed() or globstash_variable_get() has seen; 0 if
+/// the variable was not defined, or before the first of these calls.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn globstash_variable_revision(variable: *const Variable) -> u64 {
+    // SAFETY: passed on to the caller.
+    let variable = unsafe { variable.as_ref() };
+    variable.map_or(0, |variable| variable.handle.revision().0)
+}
+
+/// Closes a variable, which stays defined. NULL is allowed. Returns NULL, always.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn globstash_variable_close(variable: *mut Variable) -> *mut Variable {
+    // SAFETY: passed on to the caller.
+    unsafe { close(variable) }
+}
+
+impl Variable {
+    /// The value and a NUL.
+    fn get(&mut self) -> Result<&[u8], Failure> {
+        let bytes = self.handle.get()?;
+        self.value.clear();
+        self.value.extend_from_slice(bytes.unwrap_or_default());
+        self.value.push(0);
+        Ok(&self.value)
+    }
+}
