@@ -15,7 +15,7 @@
  * GLOBSTASH_ERROR_UNKNOWN. A read is tried again, once, if the connection is lost; a change that may
  * have been made is never asked for twice.
  *
- * HANDLES. Where a function takes a `globstash *`, NULL is the default one, which the short functions
+ * HANDLES. Where a function takes a `globstash_stash *`, NULL is the default one, which the short functions
  * use: it connects by itself, with the first call, to the service that $GLOBSTASH_ADDRESS names, or else
  * to the one for all of the machine.
  *
@@ -168,7 +168,7 @@ typedef enum globstash_protection {
 typedef struct globstash_list globstash_list;
 
 /** The way to a service. */
-typedef struct globstash globstash;
+typedef struct globstash_stash globstash_stash;
 
 /** One variable, with what was read of it last. */
 typedef struct globstash_variable globstash_variable;
@@ -202,7 +202,7 @@ typedef struct globstash_condition {
  */
 typedef struct globstash_terms {
     /** Only if the variable is like this before; else it is GLOBSTASH_ERROR_CONDITION. */
-    struct globstash_condition only_if;
+    globstash_condition only_if;
     /**
      * It is deleted after so many milliseconds, unless it is set again before; 0: it stays. Time
      * goes on while the machine sleeps.
@@ -379,14 +379,14 @@ const char *globstash_strerror(int code);
  *
  * Returns NULL if there is no service. Once there was one, it may come and go.
  */
-struct globstash *globstash_open(const char *address,
-                                 int64_t timeout_ms);
+globstash_stash *globstash_open(const char *address,
+                                int64_t timeout_ms);
 
 /**
  * Opens a handle to the user's own service: at globstash in $XDG_RUNTIME_DIR, or else in /run/user/UID,
  * or else at /tmp/globstash-UID/socket. Otherwise as globstash_open().
  */
-struct globstash *globstash_open_user(int64_t timeout_ms);
+globstash_stash *globstash_open_user(int64_t timeout_ms);
 
 /**
  * Closes a handle, with its connections. NULL is allowed, and nothing is done then; the default handle is
@@ -395,7 +395,7 @@ struct globstash *globstash_open_user(int64_t timeout_ms);
  *
  * Returns NULL, always: `stash = globstash_close(stash);`
  */
-struct globstash *globstash_close(struct globstash *stash);
+globstash_stash *globstash_close(globstash_stash *stash);
 
 /**
  * Tells whether variables are read from memory that is shared with the service, without a system call;
@@ -403,7 +403,7 @@ struct globstash *globstash_close(struct globstash *stash);
  *
  * Returns 1 if so, else 0.
  */
-int globstash_is_mapped(struct globstash *stash);
+int globstash_is_mapped(globstash_stash *stash);
 
 /**
  * The version of the library that runs, such as "0.1.0": it may be a later one than that of the
@@ -417,7 +417,7 @@ const char *globstash_version(void);
  * `revision`, if it is not NULL, is the revision of its last change; 0 if it is not defined, which
  * is how to tell that from an empty value.
  */
-ssize_t globstash_get_at(struct globstash *stash,
+ssize_t globstash_get_at(globstash_stash *stash,
                          const char *key,
                          void *buffer,
                          size_t size,
@@ -432,7 +432,7 @@ ssize_t globstash_get_at(struct globstash *stash,
  *
  * Returns how many bytes the value has.
  */
-ssize_t globstash_get_alloc(struct globstash *stash,
+ssize_t globstash_get_alloc(globstash_stash *stash,
                             const char *key,
                             char **value,
                             uint64_t *revision);
@@ -445,11 +445,11 @@ ssize_t globstash_get_alloc(struct globstash *stash,
  *
  * Returns 0.
  */
-int globstash_set_at(struct globstash *stash,
+int globstash_set_at(globstash_stash *stash,
                      const char *key,
                      const void *value,
                      size_t length,
-                     const struct globstash_terms *terms,
+                     const globstash_terms *terms,
                      uint64_t *revision);
 
 /**
@@ -460,9 +460,9 @@ int globstash_set_at(struct globstash *stash,
  *
  * Returns 1 if it was there, else 0.
  */
-int globstash_delete_at(struct globstash *stash,
+int globstash_delete_at(globstash_stash *stash,
                         const char *key,
-                        const struct globstash_condition *only_if,
+                        const globstash_condition *only_if,
                         uint64_t *revision);
 
 /**
@@ -471,7 +471,7 @@ int globstash_delete_at(struct globstash *stash,
  *
  * Returns how many there were.
  */
-int64_t globstash_delete_matching(struct globstash *stash,
+int64_t globstash_delete_matching(globstash_stash *stash,
                                   const char *pattern);
 
 /**
@@ -480,7 +480,7 @@ int64_t globstash_delete_matching(struct globstash *stash,
  *
  * Returns 1 if so, else 0.
  */
-int globstash_exists_at(struct globstash *stash,
+int globstash_exists_at(globstash_stash *stash,
                         const char *key,
                         uint64_t *revision);
 
@@ -490,7 +490,7 @@ int globstash_exists_at(struct globstash *stash,
  *
  * Returns 1 if it is defined, else 0.
  */
-int globstash_expire_at(struct globstash *stash,
+int globstash_expire_at(globstash_stash *stash,
                         const char *key,
                         int64_t ttl_ms);
 
@@ -503,7 +503,7 @@ int globstash_expire_at(struct globstash *stash,
  * The sum is put into a buffer as with globstash_get(); 40 bytes are enough for each. Returns how
  * many bytes it has.
  */
-ssize_t globstash_increment_at(struct globstash *stash,
+ssize_t globstash_increment_at(globstash_stash *stash,
                                const char *key,
                                const char *by,
                                const char *minimum,
@@ -521,9 +521,9 @@ ssize_t globstash_increment_at(struct globstash *stash,
  * `until` must not be NULL. `timeout_ms` is as with globstash_wait(). Buffer, revision and result are
  * as with globstash_get_at(). Other threads may go on using the handle meanwhile.
  */
-ssize_t globstash_wait_at(struct globstash *stash,
+ssize_t globstash_wait_at(globstash_stash *stash,
                           const char *key,
-                          const struct globstash_condition *until,
+                          const globstash_condition *until,
                           int64_t timeout_ms,
                           void *buffer,
                           size_t size,
@@ -535,8 +535,8 @@ ssize_t globstash_wait_at(struct globstash *stash,
  *
  * Returns NULL if there is no service.
  */
-struct globstash_variable *globstash_variable_open(struct globstash *stash,
-                                                   const char *key);
+globstash_variable *globstash_variable_open(globstash_stash *stash,
+                                            const char *key);
 
 /**
  * Tells whether the variable has changed since the last call of this function or of
@@ -544,7 +544,7 @@ struct globstash_variable *globstash_variable_open(struct globstash *stash,
  *
  * Returns 1 if so, else 0.
  */
-int globstash_variable_changed(struct globstash_variable *variable);
+int globstash_variable_changed(globstash_variable *variable);
 
 /**
  * Reads the variable, as globstash_get() does. `value` becomes a pointer to the value and a NUL behind
@@ -552,17 +552,17 @@ int globstash_variable_changed(struct globstash_variable *variable);
  *
  * Returns how many bytes the value has.
  */
-ssize_t globstash_variable_get(struct globstash_variable *variable,
+ssize_t globstash_variable_get(globstash_variable *variable,
                                const char **value);
 
 /**
  * The revision that the last call of globstash_variable_changed() or globstash_variable_get() has seen; 0 if
  * the variable was not defined, or before the first of these calls.
  */
-uint64_t globstash_variable_revision(const struct globstash_variable *variable);
+uint64_t globstash_variable_revision(const globstash_variable *variable);
 
 /** Closes a variable, which stays defined. NULL is allowed. Returns NULL, always. */
-struct globstash_variable *globstash_variable_close(struct globstash_variable *variable);
+globstash_variable *globstash_variable_close(globstash_variable *variable);
 
 /**
  * Begins a list of the variables that match a pattern, in the order of their keys; NULL: of all.
@@ -581,17 +581,17 @@ struct globstash_variable *globstash_variable_close(struct globstash_variable *v
  *
  * Returns NULL if it fails.
  */
-struct globstash_list *globstash_list_open(struct globstash *stash,
-                                           const char *pattern,
-                                           unsigned int flags);
+globstash_list *globstash_list_open(globstash_stash *stash,
+                                    const char *pattern,
+                                    unsigned int flags);
 
 /**
  * Begins a list of exactly what there is at one moment, without metadata. It is read as a whole now,
  * from shared memory if that can be had; if variables change faster than that, it is
  * GLOBSTASH_ERROR_BUSY. Otherwise as globstash_list_open().
  */
-struct globstash_list *globstash_scan_open(struct globstash *stash,
-                                           const char *pattern);
+globstash_list *globstash_scan_open(globstash_stash *stash,
+                                    const char *pattern);
 
 /**
  * The next variable of a list.
@@ -599,11 +599,11 @@ struct globstash_list *globstash_scan_open(struct globstash *stash,
  * Returns 1 if there is one, 0 at the end, and a negative number if the list cannot be told to its
  * end; then nothing more comes.
  */
-int globstash_list_next(struct globstash_list *list,
-                        struct globstash_entry *entry);
+int globstash_list_next(globstash_list *list,
+                        globstash_entry *entry);
 
 /** Ends a list, also before all of it was told. NULL is allowed. Returns NULL, always. */
-struct globstash_list *globstash_list_close(struct globstash_list *list);
+globstash_list *globstash_list_close(globstash_list *list);
 
 /**
  * Begins to watch the variables that match a pattern, see globstash_list_open(); NULL: all.
@@ -620,9 +620,9 @@ struct globstash_list *globstash_list_close(struct globstash_list *list);
  *
  * Returns NULL if it fails.
  */
-struct globstash_watch *globstash_watch_open(struct globstash *stash,
-                                             const char *pattern,
-                                             unsigned int flags);
+globstash_watch *globstash_watch_open(globstash_stash *stash,
+                                      const char *pattern,
+                                      unsigned int flags);
 
 /**
  * The descriptor to wait for with poll(2), epoll(7) and their like: readable when there may be something
@@ -638,7 +638,7 @@ struct globstash_watch *globstash_watch_open(struct globstash *stash,
  * It tells of what has not been received: take all that globstash_watch_next() gives before you wait for
  * it, also the first time.
  */
-int globstash_watch_fd(struct globstash_watch *watch);
+int globstash_watch_fd(globstash_watch *watch);
 
 /**
  * The next change, if there is one already. It does not sleep, except while the service is away.
@@ -646,8 +646,8 @@ int globstash_watch_fd(struct globstash_watch *watch);
  * Returns 1 if there is one, 0 if there is nothing to tell now, and a negative number if the watch has
  * failed; then nothing more comes but the same number.
  */
-int globstash_watch_next(struct globstash_watch *watch,
-                         struct globstash_event *event);
+int globstash_watch_next(globstash_watch *watch,
+                         globstash_event *event);
 
 /**
  * The next change, however long that takes, but no longer than `timeout_ms` milliseconds, if that is not
@@ -655,21 +655,21 @@ int globstash_watch_next(struct globstash_watch *watch,
  *
  * Returns 1 if there is one, 0 if none came in time, and a negative number as globstash_watch_next() does.
  */
-int globstash_watch_wait(struct globstash_watch *watch,
-                         struct globstash_event *event,
+int globstash_watch_wait(globstash_watch *watch,
+                         globstash_event *event,
                          int64_t timeout_ms);
 
 /**
  * Tells whether what was told adds up to the present state, as far as is known: whether nothing is left to
  * tell. Returns 1 if so, else 0.
  */
-int globstash_watch_is_up_to_date(const struct globstash_watch *watch);
+int globstash_watch_is_up_to_date(const globstash_watch *watch);
 
 /** How many changes were left out so far because newer ones took their place before they could be told. */
-uint64_t globstash_watch_skipped(const struct globstash_watch *watch);
+uint64_t globstash_watch_skipped(const globstash_watch *watch);
 
 /** Ends a watch, and closes its descriptor. NULL is allowed. Returns NULL, always. */
-struct globstash_watch *globstash_watch_close(struct globstash_watch *watch);
+globstash_watch *globstash_watch_close(globstash_watch *watch);
 
 #ifdef __cplusplus
 }  // extern "C"

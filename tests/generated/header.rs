@@ -8,7 +8,7 @@ use cbindgen::{
 
 /// What a type is called in C.
 const NAMES: [(&str, &str); 11] = [
-    ("Stash", "globstash"),
+    ("Stash", "globstash_stash"),
     ("Variable", "globstash_variable"),
     ("List", "globstash_list"),
     ("Entry", "globstash_entry"),
@@ -30,7 +30,7 @@ pub fn write(source: &Path, beginning: &str) -> String {
     let config = Config {
         language: Language::C,
         cpp_compat: true,
-        style: Style::Both,
+        style: Style::Type,
         header: Some(beginning.trim_end().to_owned()),
         include_guard: Some("GLOBSTASH_H".to_owned()),
         no_includes: true,
@@ -64,7 +64,8 @@ pub fn write(source: &Path, beginning: &str) -> String {
     polished(&String::from_utf8(header).expect("a header is text"))
 }
 
-/// With short comments on one line, and negative numbers in parentheses, as C programmers write them.
+/// With short comments on one line, tags for structures, and negative numbers in parentheses, as C programmers
+/// write them.
 fn polished(header: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in header.lines() {
@@ -81,6 +82,13 @@ fn polished(header: &str) -> String {
             lines.truncate(last);
             lines.push(short);
             continue;
+        }
+        // Who does not include the header can name it all the same.
+        if let Some(name) = line.strip_prefix("} ").and_then(|it| it.strip_suffix(';')) {
+            let mut begun = lines.iter_mut().rev();
+            let begin = begun.find(|it| it.starts_with("typedef ") && it.ends_with(" {"));
+            let begin = begin.expect("it began");
+            *begin = begin.replace(" {", &format!(" {name} {{"));
         }
         let number = line
             .rsplit_once(' ')

@@ -8,6 +8,7 @@
 mod header;
 mod help;
 mod interface;
+mod reference;
 mod roff;
 
 use std::fs;
@@ -26,6 +27,8 @@ fn pages() -> Vec<Page> {
     let service = built(globstash::daemon::definition());
     let text = fs::read_to_string(path("io.globstash.varlink")).unwrap();
     let interface = Interface::read(&text);
+    let beginning = fs::read_to_string(path("include/globstash.h.in")).unwrap();
+    let header = c_header();
     vec![
         Page {
             file: "globstash.1",
@@ -35,6 +38,31 @@ fn pages() -> Vec<Page> {
                 ("@options", help::options(&command)),
                 ("@statuses", help::statuses(&command)),
                 ("@environment", help::environment(&command)),
+            ],
+        },
+        Page {
+            file: "globstash.3",
+            parts: vec![
+                ("@hello", code("examples/c/hello.c", "#include", "}")),
+                (
+                    "@follower",
+                    code(
+                        "examples/c/follower.c",
+                        "    globstash_event event;",
+                        "    }",
+                    ),
+                ),
+                (
+                    "@cpp",
+                    code(
+                        "examples/cpp/hello.cpp",
+                        "        globstash::set",
+                        "        std::cout",
+                    ),
+                ),
+                ("@description", reference::description(&beginning)),
+                ("@functions", reference::functions(&header)),
+                ("@errors", reference::errors(&header)),
             ],
         },
         Page {
@@ -51,6 +79,28 @@ fn pages() -> Vec<Page> {
             ],
         },
     ]
+}
+
+fn c_header() -> String {
+    let beginning = fs::read_to_string(path("include/globstash.h.in")).unwrap();
+    header::write(&path("src/capi/mod.rs"), &beginning)
+}
+
+/// Lines of an example, from the first that begins with some words to the next that begins with others.
+fn code(example: &str, first: &str, last: &str) -> String {
+    let text = fs::read_to_string(path(example)).unwrap();
+    let lines = text.lines().skip_while(|line| !line.starts_with(first));
+    let mut lines: Vec<_> = lines.collect();
+    let end = lines.iter().position(|line| line.starts_with(last));
+    lines.truncate(end.expect("it ends") + 1);
+    let indent = lines[0].len() - lines[0].trim_start().len();
+    let mut roff = roff::Roff::default();
+    roff.verbatim(
+        lines
+            .iter()
+            .map(|line| line.get(indent..).unwrap_or_default()),
+    );
+    roff.finish()
 }
 
 /// With the names of commands within commands.
@@ -125,8 +175,7 @@ fn manual_pages_are_fresh() {
 
 #[test]
 fn the_c_header_is_fresh() {
-    let beginning = fs::read_to_string(path("include/globstash.h.in")).unwrap();
-    let header = header::write(&path("src/capi/mod.rs"), &beginning);
+    let header = c_header();
     let place = path("include/globstash.h");
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&place, &header).unwrap();
@@ -149,6 +198,7 @@ fn manual_pages_begin_with_examples_and_tell_the_limits() {
         assert_eq!(sections[..3], ["NAME", "SYNOPSIS", "EXAMPLES"], "{file}");
         let must = match file {
             "io.globstash.7" => &["LIMITS", "ERRORS"][..],
+            "globstash.3" => &["LIMITS", "ERRORS", "ENVIRONMENT", "FILES"],
             _ => &["LIMITS", "\"EXIT STATUS\"", "ENVIRONMENT", "FILES"],
         };
         for section in must {
