@@ -1,15 +1,19 @@
-# make          build both programs, static, into dist/
+# make          build both programs, static, and the libraries for C and C++ into dist/
+# make lib      only the libraries
 # make demo     build, and see it work
 # make test     run all tests (as root: some boot a real systemd in a container)
 # make soak     kill writers of the map for ten minutes (SECONDS=60 for one), then the service under
 #               systemd (as root) ten thousand times (COUNT=500 for a minute)
 # make fuzz     look for inputs that nobody thought of, ten minutes each; SECONDS=60 for one
 # make bench    measure, next to floors and peers; make bench-map does so without the service
-# make install  PREFIX=/usr/local, DESTDIR for packages; make uninstall takes it away again
+# make install  PREFIX=/usr/local, DESTDIR for packages; make uninstall takes it away again.
+#               LIBDIR=/usr/lib/x86_64-linux-gnu where libraries have such a place, as in Debian
 # make install-user    for you alone, without root, into ~/.local; make uninstall-user
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
 
 CARGO ?= cargo
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -18,6 +22,15 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # build scripts and procedural macros, which cannot be static.
 STATIC := -C target-feature=+crt-static
 BUILT := $(TARGET_DIR)/$(HOST)/release
+
+# The libraries: one that is shared, whose name changes with every version that programs have to be
+# compiled anew for, and one that is not. Never with STATIC: what is shared cannot be static.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+SONAME := libglobstash.so.$(firstword $(subst ., ,$(VERSION)))
+SHARED := libglobstash.so.$(VERSION)
+LIB_PROFILE ?= release
+DIST ?= dist
+LIB_BUILT := $(TARGET_DIR)/$(if $(filter dev,$(LIB_PROFILE)),debug,$(LIB_PROFILE))
 
 # systemd looks for system units here below /usr and /usr/local alike.
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -32,10 +45,20 @@ INTERFACES = $(DESTDIR)$(PREFIX)/share/varlink
 DOC = $(DESTDIR)$(PREFIX)/share/doc/globstash
 
 .PHONY: all
-all: toolchain
+all: toolchain lib
 	RUSTFLAGS="$(STATIC) $$RUSTFLAGS" $(CARGO) build --release --locked --bins --target $(HOST)
 	@mkdir -p dist
 	@cp $(BUILT)/globstash $(BUILT)/globstashd dist/
+
+.PHONY: lib
+lib: toolchain
+	$(CARGO) rustc --locked --profile $(LIB_PROFILE) --lib --crate-type cdylib,staticlib \
+		--no-default-features --features capi -- -C link-arg=-Wl,-soname,$(SONAME)
+	@mkdir -p $(DIST)
+	@cp $(LIB_BUILT)/libglobstash.so $(DIST)/$(SHARED)
+	@cp $(LIB_BUILT)/libglobstash.a $(DIST)/
+	@ln -sf $(SHARED) $(DIST)/$(SONAME)
+	@ln -sf $(SONAME) $(DIST)/libglobstash.so
 
 .PHONY: toolchain
 toolchain:
@@ -73,7 +96,7 @@ bench-map: toolchain
 	$(CARGO) run --release --locked --manifest-path benches/map/Cargo.toml -- $(ROWS)
 
 .PHONY: install
-install:
+install: install-lib
 	@test -x dist/globstashd || { echo "nothing is built yet: run make first" >&2; exit 1; }
 	install -D -m 755 dist/globstash $(BIN)/globstash
 	install -D -m 755 dist/globstashd $(BIN)/globstashd
@@ -91,6 +114,7 @@ install:
 	install -D -m 644 completions/globstash.bash $(BASH_COMPLETIONS)/globstash
 	install -D -m 644 completions/_globstash $(ZSH_COMPLETIONS)/_globstash
 	install -D -m 644 completions/globstash.fish $(FISH_COMPLETIONS)/globstash.fish
+	install -D -m 644 man/globstash.3 $(MAN)/man3/globstash.3
 	install -D -m 644 README.md $(DOC)/README.md
 	install -D -m 644 CHANGELOG.md $(DOC)/CHANGELOG.md
 	install -D -m 644 LICENSE-MIT $(DOC)/LICENSE-MIT
@@ -99,7 +123,23 @@ ifeq ($(DESTDIR),)
 	@echo
 	@echo "Now let systemd know, once:"
 	@echo "  systemd-sysusers && systemctl daemon-reload && systemctl enable --now globstashd.socket"
+	@echo "and programs where the library is:"
+	@echo "  ldconfig"
 endif
+
+.PHONY: install-lib
+install-lib:
+	@test -f $(DIST)/$(SHARED) || { echo "nothing is built yet: run make first" >&2; exit 1; }
+	install -D -m 644 $(DIST)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
+	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libglobstash.so
+	install -D -m 644 $(DIST)/libglobstash.a $(DESTDIR)$(LIBDIR)/libglobstash.a
+	install -D -m 644 include/globstash.h $(DESTDIR)$(INCLUDEDIR)/globstash.h
+	install -D -m 644 include/globstash.hpp $(DESTDIR)$(INCLUDEDIR)/globstash.hpp
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@INCLUDEDIR@,$(INCLUDEDIR),; s,@VERSION@,$(VERSION),' \
+		include/globstash.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/globstash.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/globstash.pc
 
 # A user's programs and units have their places below ~/.local: file-hierarchy(7), systemd.unit(5);
 # man, bash and fish look there too. zsh has no such place: see globstash completions --help.
@@ -123,6 +163,9 @@ install-user:
 
 .PHONY: uninstall
 uninstall:
+	rm -f $(DESTDIR)$(LIBDIR)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libglobstash.so
+	rm -f $(DESTDIR)$(LIBDIR)/libglobstash.a $(DESTDIR)$(LIBDIR)/pkgconfig/globstash.pc
+	rm -f $(DESTDIR)$(INCLUDEDIR)/globstash.h $(DESTDIR)$(INCLUDEDIR)/globstash.hpp $(MAN)/man3/globstash.3
 	rm -f $(BIN)/globstash $(BIN)/globstashd
 	rm -f $(UNITS)/globstashd.socket $(UNITS)/globstashd.service
 	rm -f $(USER_UNITS)/globstashd.socket $(USER_UNITS)/globstashd.service

@@ -1,0 +1,121 @@
+/* What no call may be given, or cannot do: a number and a sentence each, and no crash. */
+#include "check.h"
+#include <pthread.h>
+
+#define ARGUMENT GLOBSTASH_ERROR_ARGUMENT
+
+static void null(void)
+{
+    char buffer[4];
+    FAILS(globstash_get(NULL, buffer, sizeof buffer), ARGUMENT, "the key is NULL");
+    FAILS(globstash_get("a", NULL, 1), ARGUMENT, "the buffer is NULL");
+    FAILS(globstash_set(NULL, "1"), ARGUMENT, "the key is NULL");
+    FAILS(globstash_set("a", NULL), ARGUMENT, "the text is NULL");
+    FAILS(globstash_delete(NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_exists(NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_increment(NULL, 1, NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_wait(NULL, 0, buffer, sizeof buffer), ARGUMENT, "the key is NULL");
+    FAILS(globstash_get_alloc(NULL, "a", NULL, NULL), ARGUMENT, "the value is NULL");
+    FAILS(globstash_set_at(NULL, "a", NULL, 1, NULL, NULL), ARGUMENT, "the value is NULL");
+    FAILS(globstash_set_at(NULL, NULL, "1", 1, NULL, NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_delete_at(NULL, NULL, NULL, NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_expire_at(NULL, NULL, 1), ARGUMENT, "the key is NULL");
+    FAILS(globstash_increment_at(NULL, "a", NULL, NULL, NULL, NULL, 0, NULL), ARGUMENT,
+          "the number is NULL");
+    FAILS(globstash_increment_at(NULL, "a", "1", NULL, NULL, NULL, 1, NULL), ARGUMENT,
+          "the buffer is NULL");
+    CHECK(globstash_exists("a") == 0);
+    FAILS(globstash_wait_at(NULL, "a", NULL, 0, NULL, 0, NULL), ARGUMENT, "the condition is NULL");
+    FAILS_TO_OPEN(globstash_variable_open(NULL, NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_variable_changed(NULL), ARGUMENT, "the variable is NULL");
+    FAILS(globstash_variable_get(NULL, NULL), ARGUMENT, "the variable is NULL");
+    CHECK(globstash_variable_revision(NULL) == 0);
+    FAILS(globstash_list_next(NULL, NULL), ARGUMENT, "the list is NULL");
+    FAILS(globstash_watch_next(NULL, NULL), ARGUMENT, "the watch is NULL");
+    FAILS(globstash_watch_wait(NULL, NULL, 0), ARGUMENT, "the watch is NULL");
+    FAILS(globstash_watch_fd(NULL), ARGUMENT, "the watch is NULL");
+    CHECK(globstash_watch_is_up_to_date(NULL) == 0 && globstash_watch_skipped(NULL) == 0);
+    CHECK(globstash_close(NULL) == NULL && globstash_variable_close(NULL) == NULL);
+    CHECK(globstash_list_close(NULL) == NULL && globstash_watch_close(NULL) == NULL);
+    globstash_variable *variable = globstash_variable_open(NULL, "a");
+    FAILS(globstash_variable_get(variable, NULL), ARGUMENT, "the value is NULL");
+    globstash_variable_close(variable);
+}
+
+static void keys_and_patterns(void)
+{
+    char longest[257];
+    memset(longest, 'k', sizeof longest);
+    longest[256] = '\0';
+    FAILS(globstash_set("a=b", "1"), GLOBSTASH_ERROR_KEY, "'a=b' cannot be a key");
+    FAILS(globstash_set("", "1"), GLOBSTASH_ERROR_KEY, "cannot be a key");
+    FAILS(globstash_get("a\nb", NULL, 0), GLOBSTASH_ERROR_KEY, "a\\nb");
+    FAILS(globstash_set(longest, "1"), GLOBSTASH_ERROR_KEY, "cannot be a key");
+    longest[255] = '\0';
+    CHECK(globstash_set(longest, "1") == 0);
+    FAILS(globstash_set("\xff", "1"), GLOBSTASH_ERROR_KEY, "the key is not UTF-8");
+    FAILS(globstash_get("\xc3", NULL, 0), GLOBSTASH_ERROR_KEY, "the key is not UTF-8");
+    FAILS_TO_OPEN(globstash_variable_open(NULL, "a=b"), GLOBSTASH_ERROR_KEY, "'a=b'");
+    FAILS_TO_OPEN(globstash_list_open(NULL, "[", 0), GLOBSTASH_ERROR_PATTERN, "'[' is not");
+    FAILS_TO_OPEN(globstash_watch_open(NULL, "\xff", 0), GLOBSTASH_ERROR_PATTERN, "not UTF-8");
+    FAILS_TO_OPEN(globstash_list_open(NULL, NULL, 64), ARGUMENT, "0x40");
+    FAILS_TO_OPEN(globstash_list_open(NULL, NULL, GLOBSTASH_FROM_NOW), ARGUMENT, "0x4");
+}
+
+static void terms(void)
+{
+    globstash_terms wrong = {.reserved = {0, 0, 0, 1}};
+    FAILS(globstash_set_at(NULL, "a", "1", 1, &wrong, NULL), ARGUMENT, "reserved");
+    globstash_terms past = {.ttl_ms = -1};
+    FAILS(globstash_set_at(NULL, "a", "1", 1, &past, NULL), ARGUMENT, "ttl_ms is negative");
+    globstash_terms nobody = {.pid = -2};
+    FAILS(globstash_set_at(NULL, "a", "1", 1, &nobody, NULL), ARGUMENT, "-2 is no process");
+    globstash_terms ended = {.pid = 0x7ffffffe};
+    FAILS(globstash_set_at(NULL, "a", "1", 1, &ended, NULL), GLOBSTASH_ERROR_PROCESS,
+          "there is no process 2147483646");
+    globstash_terms odd = {.protection = 3};
+    FAILS(globstash_set_at(NULL, "a", "1", 1, &odd, NULL), ARGUMENT, "protection 3");
+    globstash_terms unknown = {.only_if = {.kind = 9}};
+    FAILS(globstash_set_at(NULL, "a", "1", 1, &unknown, NULL), ARGUMENT, "kind 9");
+    globstash_terms changed = {.only_if = {.kind = GLOBSTASH_IF_CHANGED}};
+    FAILS(globstash_set_at(NULL, "a", "1", 1, &changed, NULL), ARGUMENT, "only for waiting");
+    globstash_condition any = {.kind = GLOBSTASH_IF_ANY};
+    FAILS(globstash_wait_at(NULL, "a", &any, 0, NULL, 0, NULL), ARGUMENT, "nothing to wait for");
+    FAILS(globstash_increment_at(NULL, "a", "x", NULL, NULL, NULL, 0, NULL), ARGUMENT, "by");
+    CHECK(globstash_exists("a") == 0);
+}
+
+static void services(void)
+{
+    FAILS_TO_OPEN(globstash_open("unix:/none/such", 0), GLOBSTASH_ERROR_UNREACHABLE,
+                  "no service at /none/such");
+    FAILS_TO_OPEN(globstash_open("tcp:1", 0), GLOBSTASH_ERROR_ADDRESS, "an address is unix:");
+    FAILS_TO_OPEN(globstash_open("\xff", 0), GLOBSTASH_ERROR_ADDRESS, "not UTF-8");
+    FAILS_TO_OPEN(globstash_open(NULL, -1), ARGUMENT, "the timeout is negative");
+}
+
+static void *elsewhere(void *unused)
+{
+    (void)unused;
+    CHECK(globstash_error_code() == 0 && strcmp(globstash_error_text(), "") == 0);
+    CHECK(globstash_set("", "") < 0);
+    CHECK(globstash_error_code() == GLOBSTASH_ERROR_KEY);
+    return NULL;
+}
+
+int main(void)
+{
+    null();
+    keys_and_patterns();
+    terms();
+    services();
+    pthread_t thread;
+    CHECK(globstash_set(NULL, "") < 0);
+    CHECK(pthread_create(&thread, NULL, elsewhere, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(globstash_error_code() == ARGUMENT);
+    CHECK(strcmp(globstash_strerror(GLOBSTASH_ERROR_CONDITION),
+                 "the variable is not as it had to be") == 0);
+    CHECK(strcmp(globstash_strerror(1), "unknown error") == 0);
+    return 0;
+}

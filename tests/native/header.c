@@ -1,0 +1,19 @@
+/* The header on its own, in every language that it is for. */
+#include <globstash.h>
+
+/* Programs that were compiled with an earlier version count on these. */
+#define MUST_BE(name, what) typedef char name[(what) ? 1 : -1]
+MUST_BE(condition, sizeof(globstash_condition) == 32);
+MUST_BE(terms, sizeof(globstash_terms) == 88);
+MUST_BE(entry, sizeof(globstash_entry) == 112);
+MUST_BE(event, sizeof(globstash_event) == 88);
+
+int main(void)
+{
+    condition a;
+    terms b;
+    entry c;
+    event d;
+    a[0] = b[0] = c[0] = d[0] = 0;
+    return a[0] + b[0] + c[0] + d[0] + GLOBSTASH_OWN_PROCESS + 1;
+}
