@@ -17,6 +17,8 @@ pub struct Variable {
     handle: Handle,
     /// The value that was read last, and a NUL.
     value: Vec<u8>,
+    /// Whether that is what the handle has seen last.
+    is_read: bool,
 }
 
 /// Opens a variable, which needs not be defined, to be read again and again: where variables are read
@@ -38,6 +40,7 @@ pub unsafe extern "C" fn globstash_variable_open(
         Ok(Box::new(Variable {
             handle,
             value: vec![0],
+            is_read: false,
         }))
     })
 }
@@ -51,7 +54,7 @@ pub unsafe extern "C" fn globstash_variable_changed(variable: *mut Variable) -> 
     guard(|| {
         // SAFETY: passed on to the caller.
         let variable = unsafe { object(variable, "variable") }?;
-        Ok(i8::from(variable.handle.changed()?).into())
+        Ok(i8::from(variable.changed()?).into())
     })
 }
 
@@ -92,12 +95,28 @@ pub unsafe extern "C" fn globstash_variable_close(variable: *mut Variable) -> *m
 }
 
 impl Variable {
+    #[inline]
+    fn changed(&mut self) -> Result<bool, Failure> {
+        let changed = self.handle.changed()?;
+        self.is_read &= !changed;
+        Ok(changed)
+    }
+
     /// The value and a NUL.
+    #[inline]
     fn get(&mut self) -> Result<&[u8], Failure> {
+        if !self.is_read || self.changed()? {
+            self.read()?;
+        }
+        Ok(&self.value)
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
         let bytes = self.handle.get()?;
         self.value.clear();
         self.value.extend_from_slice(bytes.unwrap_or_default());
         self.value.push(0);
-        Ok(&self.value)
+        self.is_read = true;
+        Ok(())
     }
 }
