@@ -56,6 +56,9 @@
 /** For a watch: the present state is not wanted, only what happens from now on. */
 #define GLOBSTASH_FROM_NOW 4
 
+/** For a handle: what was read last is not told while the service is away; reading fails then. */
+#define GLOBSTASH_FAIL_WHEN_GONE 8
+
 /** As a user: it is not known. */
 #define GLOBSTASH_NO_UID UINT32_MAX
 
@@ -375,18 +378,21 @@ const char *globstash_strerror(int code);
  * one that $GLOBSTASH_ADDRESS names, or else the one for all of the machine, at /run/globstash.
  *
  * `timeout_ms`: how long the service may take to answer, before it is GLOBSTASH_ERROR_SILENT; 0 for
- * five seconds. The default handle has these five seconds.
+ * five seconds. `flags`: 0, or GLOBSTASH_FAIL_WHEN_GONE. The default handle has these five seconds, and no
+ * flags.
  *
  * Returns NULL if there is no service. Once there was one, it may come and go.
  */
 globstash_stash *globstash_open(const char *address,
-                                int64_t timeout_ms);
+                                int64_t timeout_ms,
+                                unsigned int flags);
 
 /**
  * Opens a handle to the user's own service: at globstash in $XDG_RUNTIME_DIR, or else in /run/user/UID,
  * or else at /tmp/globstash-UID/socket. Otherwise as globstash_open().
  */
-globstash_stash *globstash_open_user(int64_t timeout_ms);
+globstash_stash *globstash_open_user(int64_t timeout_ms,
+                                     unsigned int flags);
 
 /**
  * Closes a handle, with its connections. NULL is allowed, and nothing is done then; the default handle is
@@ -404,6 +410,15 @@ globstash_stash *globstash_close(globstash_stash *stash);
  * Returns 1 if so, else 0.
  */
 int globstash_is_mapped(globstash_stash *stash);
+
+/**
+ * Tells whether the service is there, as far as its memory tells without a system call: while it is away after
+ * a crash, variables are read as it left them, unless the handle has GLOBSTASH_FAIL_WHEN_GONE. To know it of
+ * a value, ask after reading it. Where memory is not shared, it is 1: then reading fails.
+ *
+ * Returns 1 if so, else 0.
+ */
+int globstash_is_served(globstash_stash *stash);
 
 /**
  * The version of the library that runs, such as "0.1.0": it may be a later one than that of the

@@ -512,26 +512,26 @@ public:
     stash() = default;
 
     /** To the service at an address, which may take so long to answer; 0: five seconds. */
-    explicit stash(std::string_view address, milliseconds timeout = milliseconds(0))
+    explicit stash(std::string_view address, milliseconds timeout = milliseconds(0), unsigned flags = 0)
     {
-        detail::thrown([&](std::error_code &code) { *this = stash(address, timeout, code); });
+        detail::thrown([&](std::error_code &code) { *this = stash(address, timeout, flags, code); });
     }
 
-    stash(std::string_view address, milliseconds timeout, std::error_code &code)
+    stash(std::string_view address, milliseconds timeout, unsigned flags, std::error_code &code)
     {
-        take(globstash_open(detail::c_string(address), timeout.count()), code);
+        take(globstash_open(detail::c_string(address), timeout.count(), flags), code);
     }
 
     /** To the user's own service. */
-    static stash user(milliseconds timeout = milliseconds(0))
+    static stash user(milliseconds timeout = milliseconds(0), unsigned flags = 0)
     {
-        return detail::thrown([&](std::error_code &code) { return user(timeout, code); });
+        return detail::thrown([&](std::error_code &code) { return user(timeout, flags, code); });
     }
 
-    static stash user(milliseconds timeout, std::error_code &code)
+    static stash user(milliseconds timeout, unsigned flags, std::error_code &code)
     {
         stash own;
-        own.take(globstash_open_user(timeout.count()), code);
+        own.take(globstash_open_user(timeout.count(), flags), code);
         return own;
     }
 
@@ -747,6 +747,9 @@ public:
 
     /** Whether reading needs no system call. */
     bool is_mapped() const { return globstash_is_mapped(c()) > 0; }
+
+    /** Whether the service is there; if not, what is read is what it left. */
+    bool is_served() const { return globstash_is_served(c()) > 0; }
 
     /** For functions of C: belongs to this. */
     globstash_stash *c() const noexcept { return handle.get(); }

@@ -4,7 +4,7 @@
 //! The duties of a caller stand in the header: pointers are NULL or lead to what the function says,
 //! and stay valid and unchanged while it runs.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_uint};
 use std::ptr;
 use std::slice;
 use std::time::Duration;
@@ -170,4 +170,9 @@ pub(super) fn milliseconds(number: i64) -> Option<Duration> {
 
 pub(super) fn missing(name: &str) -> Failure {
     Failure::new(Code::Argument, format!("the {name} is NULL"))
+}
+
+pub(super) fn meaningless(flags: c_uint) -> Failure {
+    let text = format!("there are flags that mean nothing here: {flags:#x}");
+    Failure::new(Code::Argument, text)
 }

@@ -9,7 +9,7 @@ use libc::size_t;
 
 use crate::client::{self, Fields, Patterns};
 
-use super::arguments::{object, patterns, put, stash as of};
+use super::arguments::{meaningless, object, patterns, put, stash as of};
 use super::failure::{Code, Failure, guard, guard_pointer};
 use super::handle::close;
 use super::stash::Stash;
@@ -20,6 +20,8 @@ pub const GLOBSTASH_KEYS_ONLY: c_uint = 1;
 pub const GLOBSTASH_METADATA: c_uint = 2;
 /// For a watch: the present state is not wanted, only what happens from now on.
 pub const GLOBSTASH_FROM_NOW: c_uint = 4;
+/// For a handle: what was read last is not told while the service is away; reading fails then.
+pub const GLOBSTASH_FAIL_WHEN_GONE: c_uint = 8;
 /// As a user: it is not known.
 pub const GLOBSTASH_NO_UID: u32 = u32::MAX;
 
@@ -66,7 +68,7 @@ pub struct List {
 
 #[derive(Debug)]
 enum Source {
-    Arriving(client::List),
+    Arriving(Box<client::List>),
     Snapshot(std::vec::IntoIter<client::Entry>),
 }
 
@@ -103,7 +105,7 @@ pub unsafe extern "C" fn globstash_list_open(
         let (stash, patterns) = unsafe { (of(stash), patterns(pattern)?) };
         let fields = fields(flags, GLOBSTASH_KEYS_ONLY | GLOBSTASH_METADATA)?;
         let list = stash.ask(|client| client.list_with(patterns, fields))?;
-        Ok(List::boxed(Source::Arriving(list)))
+        Ok(List::boxed(Source::Arriving(Box::new(list))))
     })
 }
 
@@ -216,11 +218,7 @@ impl Shown {
 /// What is wanted of each variable; `known` are the flags that may be set.
 pub(super) fn fields(flags: c_uint, known: c_uint) -> Result<Fields, Failure> {
     if flags & !known != 0 {
-        let text = format!(
-            "there are flags that mean nothing here: {:#x}",
-            flags & !known
-        );
-        return Err(Failure::new(Code::Argument, text));
+        return Err(meaningless(flags & !known));
     }
     let fields = match flags & GLOBSTASH_KEYS_ONLY {
         0 => Fields::VALUES,

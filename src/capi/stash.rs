@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Address, Attached, Client, Error, Options};
+use crate::client::{Address, Attached, Client, Error, Options, WhenGone};
 
 /// How many connections of a process are kept for its next calls; as many threads as that can call at
 /// the same time, again and again, without connecting each time.
@@ -25,6 +25,7 @@ pub struct Stash {
     place: Place,
     /// How long the service may take to answer; `None`: as long as the client gives it.
     timeout: Option<Duration>,
+    when_gone: WhenGone,
     /// Made by the first call that reads. NULL before.
     attached: AtomicPtr<Attached>,
     /// That of the process that made the last call; NULL before the first.
@@ -53,13 +54,14 @@ struct Pool {
 }
 
 /// What is used where no handle is given.
-pub(super) static DEFAULT: Stash = Stash::new(Place::Chosen, None);
+pub(super) static DEFAULT: Stash = Stash::new(Place::Chosen, None, WhenGone::Serve);
 
 impl Stash {
-    pub(super) const fn new(place: Place, timeout: Option<Duration>) -> Stash {
+    pub(super) const fn new(place: Place, timeout: Option<Duration>, when_gone: WhenGone) -> Stash {
         Stash {
             place,
             timeout,
+            when_gone,
             attached: AtomicPtr::new(ptr::null_mut()),
             pool: AtomicPtr::new(ptr::null_mut()),
         }
@@ -118,7 +120,7 @@ impl Stash {
 
     #[cold]
     fn attach(&self) -> Result<&Attached, Error> {
-        let attached = self.ask(|client| client.attach())?;
+        let attached = self.ask(|client| client.attach_with(self.when_gone))?;
         let new = Box::into_raw(Box::new(attached));
         let stored = self
             .attached

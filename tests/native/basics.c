@@ -185,9 +185,10 @@ static void variables(void)
 
 static void handles(void)
 {
-    globstash_stash *stash = globstash_open(NULL, 1000);
+    globstash_stash *stash = globstash_open(NULL, 1000, 0);
     CHECK(stash != NULL);
-    CHECK(globstash_is_mapped(stash) == globstash_is_mapped(NULL));
+    CHECK(globstash_is_mapped(stash) == 1 && globstash_is_mapped(NULL) == 1);
+    CHECK(globstash_is_served(stash) == 1);
     uint64_t revision = 0, found = 0;
     CHECK(globstash_set_at(stash, "handle", "1", 1, NULL, &revision) == 0);
     CHECK(globstash_exists_at(NULL, "handle", &found) == 1 && found == revision);

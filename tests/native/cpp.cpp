@@ -69,7 +69,7 @@ static void failures()
     CHECK(!globstash::exists(std::string_view("no\0ne", 5), code) && code == errc::key);
     CHECK(!globstash::get(std::string(1000, 'k'), code) && code == errc::key);
     CHECK(!globstash::erase("a=b", code) && code == errc::key);
-    globstash::stash none("unix:/none/such", 0ms, code);
+    globstash::stash none("unix:/none/such", 0ms, 0, code);
     CHECK(code == errc::unreachable);
     globstash::terms past;
     past.ttl(-1ms);
@@ -97,6 +97,7 @@ static void many()
 {
     globstash::stash stash(std::getenv("GLOBSTASH_ADDRESS"), 30s);
     globstash::stash same = stash;
+    CHECK(same.is_served());
     for (auto key : {"list/a", "list/b", "list/c"})
         same.set(key, key);
     std::vector<std::string> keys;

@@ -87,11 +87,12 @@ static void terms(void)
 
 static void services(void)
 {
-    FAILS_TO_OPEN(globstash_open("unix:/none/such", 0), GLOBSTASH_ERROR_UNREACHABLE,
+    FAILS_TO_OPEN(globstash_open("unix:/none/such", 0, 0), GLOBSTASH_ERROR_UNREACHABLE,
                   "no service at /none/such");
-    FAILS_TO_OPEN(globstash_open("tcp:1", 0), GLOBSTASH_ERROR_ADDRESS, "an address is unix:");
-    FAILS_TO_OPEN(globstash_open("\xff", 0), GLOBSTASH_ERROR_ADDRESS, "not UTF-8");
-    FAILS_TO_OPEN(globstash_open(NULL, -1), ARGUMENT, "the timeout is negative");
+    FAILS_TO_OPEN(globstash_open("tcp:1", 0, 0), GLOBSTASH_ERROR_ADDRESS, "an address is unix:");
+    FAILS_TO_OPEN(globstash_open("\xff", 0, 0), GLOBSTASH_ERROR_ADDRESS, "not UTF-8");
+    FAILS_TO_OPEN(globstash_open(NULL, -1, 0), ARGUMENT, "the timeout is negative");
+    FAILS_TO_OPEN(globstash_open(NULL, 0, 1), ARGUMENT, "flags that mean nothing here: 0x1");
 }
 
 static void *elsewhere(void *unused)

@@ -48,7 +48,7 @@ int main(void)
     pthread_t threads[2];
     pid_t children[CHILDREN];
     CHECK(globstash_set("mode", "auto") == 0);
-    globstash_stash *stash = globstash_open(NULL, 30000);
+    globstash_stash *stash = globstash_open(NULL, 30000, 0);
     globstash_variable *variable = globstash_variable_open(stash, "mode");
     globstash_list *list = globstash_list_open(stash, "mode", 0);
     globstash_watch *watch = globstash_watch_open(stash, "mode", 0);

@@ -16,7 +16,7 @@ int main(void)
     const char *read = NULL;
     globstash_event event;
     CHECK(globstash_set("kept", "1") == 0);
-    globstash_stash *stash = globstash_open(NULL, 0);
+    globstash_stash *stash = globstash_open(NULL, 0, 0);
     globstash_variable *variable = globstash_variable_open(stash, "kept");
     globstash_watch *watch = globstash_watch_open(stash, NULL, 0);
     CHECK(stash != NULL && variable != NULL && watch != NULL);

@@ -41,6 +41,10 @@ fn grant(daemon: &mut Daemon, wish: &str) {
             daemon.signal(Signal::TERM);
             daemon.restart();
         }
+        "kill" => {
+            daemon.signal(Signal::KILL);
+            daemon.wait();
+        }
         "stop" => daemon.signal(Signal::STOP),
         "go on" => daemon.signal(Signal::CONT),
         "end" => {
@@ -83,5 +87,6 @@ programs! {
     watch: "watch.c",
     outage: "outage.c",
     silent: "silent.c",
+    gone: "gone.c",
     cpp: "cpp.cpp",
 }

@@ -4,7 +4,7 @@
 int main(void)
 {
     char value[8], line[16];
-    globstash_stash *stash = globstash_open(NULL, 50);
+    globstash_stash *stash = globstash_open(NULL, 50, 0);
     CHECK(stash != NULL);
     /* A wait ends with its own time. */
     FAILS(globstash_wait("never", 1, value, sizeof value), GLOBSTASH_ERROR_TIMED_OUT, "never");
@@ -23,7 +23,7 @@ int main(void)
     fflush(stdout);
     CHECK(fgets(line, sizeof line, stdin) != NULL && strcmp(line, "done\n") == 0);
     globstash_close(stash);
-    stash = globstash_open(NULL, 60000);
+    stash = globstash_open(NULL, 60000, 0);
     CHECK(globstash_set_at(stash, "a", "2", 1, NULL, NULL) == 0);
     CHECK(globstash_get_at(stash, "a", value, sizeof value, NULL) == 1);
     globstash_close(stash);

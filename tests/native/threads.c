@@ -33,7 +33,7 @@ int main(void)
 {
     pthread_t workers[THREADS], waiters[THREADS];
     int numbers[THREADS];
-    stash = globstash_open(NULL, 30000);
+    stash = globstash_open(NULL, 30000, 0);
     CHECK(stash != NULL);
     for (int i = 0; i < THREADS; i++) {
         numbers[i] = i;
