@@ -92,7 +92,7 @@ bench: all
 	GLOBSTASH=dist/globstash GLOBSTASHD=dist/globstashd $(CARGO) bench --locked --bench socket -- $(ROWS)
 
 .PHONY: bench-map
-bench-map: toolchain
+bench-map: toolchain lib
 	$(CARGO) run --release --locked --manifest-path benches/map/Cargo.toml -- $(ROWS)
 
 .PHONY: install

@@ -57,11 +57,22 @@ pub fn filled(numbers: impl IntoIterator<Item = usize>) -> io::Result<Map> {
 
 /// A service in this process with the keys of these numbers, as programs read it.
 pub fn attached(numbers: impl IntoIterator<Item = usize>) -> io::Result<globstash::Attached> {
+    let client = globstash::Client::at(served(numbers)?).map_err(io::Error::other)?;
+    let attached = client.attach().map_err(io::Error::other)?;
+    match attached.is_mapped() {
+        true => Ok(attached),
+        false => Err(io::Error::other("the service gives no map")),
+    }
+}
+
+/// The address of a service in this process with the keys of these numbers.
+pub fn served(numbers: impl IntoIterator<Item = usize>) -> io::Result<&'static str> {
     use globstash::{Batch, Client};
 
     /// Most variables that one call sets.
     const TOGETHER: usize = 4096;
-    let mut client = Client::at(globstash::daemon::example::start()).map_err(io::Error::other)?;
+    let address = globstash::daemon::example::start();
+    let mut client = Client::at(address).map_err(io::Error::other)?;
     let numbers: Vec<usize> = numbers.into_iter().collect();
     for some in numbers.chunks(TOGETHER) {
         let batch = some.iter().fold(Batch::new(), |batch, &number| {
@@ -69,11 +80,7 @@ pub fn attached(numbers: impl IntoIterator<Item = usize>) -> io::Result<globstas
         });
         client.apply(batch).map_err(io::Error::other)?;
     }
-    let attached = client.attach().map_err(io::Error::other)?;
-    match attached.is_mapped() {
-        true => Ok(attached),
-        false => Err(io::Error::other("the service gives no map")),
-    }
+    Ok(address)
 }
 
 pub fn set(map: &mut Map, key: &[u8], value: &[u8]) -> io::Result<()> {

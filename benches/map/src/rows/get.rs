@@ -11,7 +11,7 @@ use crate::rounds::interleave;
 use crate::subject;
 
 /// Few enough for the cache, in any form.
-const FEW: usize = 1000;
+pub const FEW: usize = 1000;
 
 pub fn hot(bench: &Bench) -> io::Result<Vec<Judgement>> {
     let numbers = shuffled(FEW);
@@ -102,7 +102,7 @@ pub fn uniform(bench: &Bench) -> io::Result<Vec<Judgement>> {
     ])
 }
 
-fn get(bench: &Bench, peer: &impl Get, questions: &mut Questions) -> io::Result<f64> {
+pub fn get(bench: &Bench, peer: &impl Get, questions: &mut Questions) -> io::Result<f64> {
     let mut value = Vec::new();
     bench.pace(|| {
         let is_there = peer.get(questions.next(), &mut value)?;

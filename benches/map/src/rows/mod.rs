@@ -1,5 +1,6 @@
 //! The rows, each of which says what it measures and what that must be.
 
+mod c;
 mod get;
 mod growth;
 mod handle;
@@ -20,7 +21,7 @@ pub struct Row {
     pub run: fn(&Bench) -> io::Result<Vec<Judgement>>,
 }
 
-const ALL: [Row; 8] = [
+const ALL: [Row; 9] = [
     Row {
         name: "hot",
         about: "get by name, 1,000 keys",
@@ -35,6 +36,11 @@ const ALL: [Row; 8] = [
         name: "handle",
         about: "a handle that remembers where its value is",
         run: handle::run,
+    },
+    Row {
+        name: "c",
+        about: "both, by a program in C",
+        run: c::run,
     },
     Row {
         name: "set",
