@@ -40,11 +40,13 @@ pub unsafe extern "C" fn globstash_get_at(
         let (stash, key) = unsafe { (of(stash), read_key(key)?) };
         let attached = stash.attached()?;
         with_room(|value| {
-            let found = attached.get_into(key, value)?;
-            // SAFETY: passed on to the caller.
-            unsafe {
-                put_revision(revision, found);
-                fill(buffer.cast(), size, value)
+            match attached.get_into(key, value) {
+                // SAFETY: passed on to the caller.
+                Ok(found) => unsafe {
+                    put_revision(revision, found);
+                    fill(buffer.cast(), size, value)
+                },
+                Err(error) => Err(error.into()),
             }
         })
     })
@@ -313,20 +315,16 @@ unsafe fn changed(
 }
 
 /// Reads into room that is used again.
-fn with_room<T>(read: impl FnOnce(&mut Vec<u8>) -> Result<T, Failure>) -> Result<T, Failure> {
-    let mut read = Some(read);
-    let mut act = |room: &mut Vec<u8>| {
-        let read = read.take().expect("it is called once");
+#[inline(always)]
+fn with_room<T>(read: impl Fn(&mut Vec<u8>) -> Result<T, Failure>) -> Result<T, Failure> {
+    let done = READ.try_with(|room| {
+        let room = &mut room.borrow_mut();
         let result = read(room);
         if room.capacity() > ROOM {
-            *room = Vec::new();
+            **room = Vec::new();
         }
         result
-    };
+    });
     // A thread that ends may have put its room away.
-    let done = READ.try_with(|room| act(&mut room.borrow_mut()));
-    match done {
-        Ok(result) => result,
-        Err(_) => act(&mut Vec::new()),
-    }
+    done.unwrap_or_else(|_| read(&mut Vec::new()))
 }

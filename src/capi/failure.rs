@@ -142,21 +142,29 @@ impl Code {
     }
 }
 
-/// Why a function failed.
+/// Why a function failed: a number and a text. Small, because on the way of what does not fail every byte of
+/// it would be moved as well.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) code: Code,
-    pub(super) text: String,
-}
+pub(super) struct Failure(Box<(Code, String)>);
 
 impl Failure {
+    #[cold]
     pub(super) fn new(code: Code, text: impl Into<String>) -> Failure {
-        let text = text.into();
-        Failure { code, text }
+        Failure(Box::new((code, text.into())))
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.0.0
+    }
+
+    /// The same once more.
+    pub(super) fn again(&self) -> Failure {
+        Failure(self.0.clone())
     }
 }
 
 impl From<Error> for Failure {
+    #[cold]
     fn from(error: Error) -> Failure {
         Failure::new(Code::of(&error), error.to_string())
     }
@@ -168,6 +176,7 @@ thread_local! {
 }
 
 /// Runs what may fail: its number, or the number of its failure.
+#[inline(always)]
 pub(super) fn guard<N: From<i8>>(act: impl FnOnce() -> Result<N, Failure>) -> N {
     caught(act).unwrap_or_else(|code| N::from(code as i8))
 }
@@ -177,6 +186,7 @@ pub(super) fn guard_pointer<T>(act: impl FnOnce() -> Result<Box<T>, Failure>) ->
     caught(act).map_or(ptr::null_mut(), Box::into_raw)
 }
 
+#[inline(always)]
 fn caught<T>(act: impl FnOnce() -> Result<T, Failure>) -> Result<T, Code> {
     // What a panic leaves half done is what C has a pointer to; it may close it, or go on: there
     // is nothing in these objects that must hold for memory to be safe.
@@ -185,12 +195,14 @@ fn caught<T>(act: impl FnOnce() -> Result<T, Failure>) -> Result<T, Code> {
         Ok(Err(failure)) => failure,
         Err(_) => Failure::new(Code::Internal, "a bug in globstash: see standard error"),
     };
-    let code = failure.code;
+    let code = failure.code();
     remember(failure);
     Err(code)
 }
 
-fn remember(Failure { code, text }: Failure) {
+#[cold]
+fn remember(failure: Failure) {
+    let (code, text) = *failure.0;
     // Texts are escaped; should one have a NUL all the same, what stands before it says enough.
     let text = CString::new(text).unwrap_or_else(|error| {
         let end = error.nul_position();

@@ -79,7 +79,7 @@ pub struct Watch {
     /// Whose connection it is.
     process: u32,
     /// Why nothing more comes.
-    ended: Option<(Code, String)>,
+    ended: Option<Failure>,
 }
 
 /// Begins to watch the variables that match a pattern, see globstash_list_open(); NULL: all.
@@ -207,8 +207,8 @@ pub unsafe extern "C" fn globstash_watch_close(watch: *mut Watch) -> *mut Watch 
 impl Watch {
     fn next(&mut self) -> Result<Option<client::Event>, Failure> {
         is_of(self.process)?;
-        if let Some((code, text)) = &self.ended {
-            return Err(Failure::new(*code, text.clone()));
+        if let Some(failure) = &self.ended {
+            return Err(failure.again());
         }
         match self.watch.try_next().transpose() {
             Ok(None) => {
@@ -218,7 +218,7 @@ impl Watch {
             Ok(event) => Ok(event),
             Err(error) => {
                 let failure = Failure::from(error);
-                self.ended = Some((failure.code, failure.text.clone()));
+                self.ended = Some(failure.again());
                 Err(failure)
             }
         }
