@@ -156,11 +156,35 @@ pub(super) unsafe fn fill(buffer: *mut u8, size: size_t, bytes: &[u8]) -> Result
         let fitting = if bytes.len() < size { bytes } else { b"" };
         // SAFETY: these and the NUL are no more than `size`, and ours are no bytes of the caller.
         unsafe {
-            ptr::copy_nonoverlapping(fitting.as_ptr(), buffer, fitting.len());
+            copy(fitting, buffer);
             buffer.add(fitting.len()).write(0);
         }
     }
     Ok(bytes.len().cast_signed())
+}
+
+/// Copies bytes.
+///
+/// # Safety
+///
+/// There is room for them, elsewhere.
+#[inline(always)]
+unsafe fn copy(bytes: &[u8], to: *mut u8) {
+    let (from, length) = (bytes.as_ptr(), bytes.len());
+    // As long as most values are: to call memcpy(3) takes longer than that.
+    if (8..=16).contains(&length) {
+        let end = length - 8;
+        // SAFETY: the first eight bytes and the last eight are all of them, if some of them twice.
+        unsafe {
+            let first: u64 = from.cast::<u64>().read_unaligned();
+            let last: u64 = from.add(end).cast::<u64>().read_unaligned();
+            to.cast::<u64>().write_unaligned(first);
+            to.add(end).cast::<u64>().write_unaligned(last);
+        }
+    } else {
+        // SAFETY: passed on to the caller.
+        unsafe { ptr::copy_nonoverlapping(from, to, length) };
+    }
 }
 
 /// A time in milliseconds; `None` if it is negative, which stands for no limit.

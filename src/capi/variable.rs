@@ -95,7 +95,7 @@ pub unsafe extern "C" fn globstash_variable_close(variable: *mut Variable) -> *m
 }
 
 impl Variable {
-    #[inline]
+    #[inline(always)]
     fn changed(&mut self) -> Result<bool, Failure> {
         let changed = self.handle.changed()?;
         self.is_read &= !changed;
@@ -103,7 +103,7 @@ impl Variable {
     }
 
     /// The value and a NUL.
-    #[inline]
+    #[inline(always)]
     fn get(&mut self) -> Result<&[u8], Failure> {
         if !self.is_read || self.changed()? {
             self.read()?;
@@ -111,6 +111,7 @@ impl Variable {
         Ok(&self.value)
     }
 
+    #[inline(never)]
     fn read(&mut self) -> Result<(), Failure> {
         let bytes = self.handle.get()?;
         self.value.clear();
