@@ -105,6 +105,8 @@ impl Code {
             Error::ConditionFailed { .. } => Code::Condition,
             Error::TimedOut { .. } => Code::TimedOut,
             Error::Busy => Code::Busy,
+            // No handle is opened so that signals end its waits.
+            Error::Interrupted => Code::Internal,
             Error::LimitExceeded { .. } => Code::Limit,
             Error::NotNumeric { .. } | Error::NumberOverflow { .. } => Code::Number,
             Error::Protected { .. } | Error::PermissionDenied => Code::Permission,

@@ -52,6 +52,7 @@ pub(super) struct Connection {
     enclosed: Vec<OwnedFd>,
     chunk: Vec<u8>,
     spin: Spin,
+    is_interruptible: bool,
 }
 
 /// When the next message is expected.
@@ -70,6 +71,8 @@ pub(super) enum Broken {
     Silent,
     /// It has ended.
     Lost,
+    /// A signal came first. Nothing is wrong with the connection.
+    Interrupted,
     /// A message came that is longer than messages can be.
     TooLong,
 }
@@ -106,6 +109,7 @@ impl Connection {
             enclosed: Vec::new(),
             chunk: Vec::with_capacity(READ),
             spin: Spin::new(options.spin),
+            is_interruptible: options.is_interruptible,
         })
     }
 
@@ -147,7 +151,11 @@ impl Connection {
                 Expect::Event(limit) => limit,
             };
             self.limit(limit)?;
-            self.read(RecvFlags::empty())?;
+            let ends_it = self.is_interruptible && matches!(expect, Expect::Event(_));
+            match self.read(RecvFlags::empty()) {
+                Err(Broken::Interrupted) if !ends_it => {}
+                read => read?,
+            }
         }
     }
 
@@ -228,7 +236,7 @@ impl Connection {
     fn read(&mut self, flags: RecvFlags) -> Result<(), Broken> {
         self.chunk.clear();
         let chunk = &mut self.chunk;
-        match retry_on_intr(|| recv(&self.socket, spare_capacity(&mut *chunk), flags)) {
+        match recv(&self.socket, spare_capacity(chunk), flags) {
             Ok((0, _)) => Err(Broken::Lost),
             Ok(_) => {
                 self.arrived.push(&self.chunk);
@@ -258,6 +266,7 @@ impl Broken {
         match errno {
             // So Linux says that a time limit has passed, or that nothing is there.
             Errno::AGAIN => Broken::Silent,
+            Errno::INTR => Broken::Interrupted,
             _ => Broken::Lost,
         }
     }

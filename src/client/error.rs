@@ -159,6 +159,9 @@ pub enum Error {
     },
     /// The variables change so fast that there was no moment at which all of them could be read.
     Busy,
+    /// A signal came before what was waited for; it can be waited for again. Only with
+    /// [`Options::interruptible`](crate::Options::interruptible).
+    Interrupted,
     /// The service takes no such parameter: a number that is none, or too many patterns or changes.
     InvalidParameter {
         /// Its name in the interface.
@@ -347,6 +350,7 @@ impl Error {
                 | Silent { .. }
                 | Lost { .. }
                 | Nonsense { .. }
+                | Interrupted
                 | OutcomeUnknown(_)
                 | Busy
         )
@@ -472,6 +476,7 @@ impl Error {
                 escape(key)
             ),
             Error::NoSuchProcess { pid } => write!(f, "there is no process {pid}"),
+            Error::Interrupted => f.write_str("a signal came before what was waited for"),
             Error::TimedOut { key } => {
                 write!(f, "{} did not become as wanted in time", escape(key))
             }

@@ -32,6 +32,7 @@ const TIMEOUT_RANGE: (Duration, Duration) = (
 pub struct Options {
     pub(super) timeout: Duration,
     pub(super) spin: bool,
+    pub(super) is_interruptible: bool,
     pub(super) starter: Option<Starter>,
 }
 
@@ -51,6 +52,7 @@ impl Options {
         Options {
             timeout: TIMEOUT,
             spin: true,
+            is_interruptible: false,
             starter: None,
         }
     }
@@ -81,6 +83,19 @@ impl Options {
     pub fn without_spinning(self) -> Options {
         Options {
             spin: false,
+            ..self
+        }
+    }
+
+    /// Lets a signal that this program handles end a wait, and the next event of a watch, as
+    /// [`Error::Interrupted`]; both can be asked for again. For programs whose handlers only leave
+    /// a note, as those of Python do. Otherwise signals are no reason to stop waiting, and
+    /// ordinary answers come soon enough in any case.
+    ///
+    /// While a service is away that may be back, up to 5 s long, signals are not heeded.
+    pub fn interruptible(self) -> Options {
+        Options {
+            is_interruptible: true,
             ..self
         }
     }

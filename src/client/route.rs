@@ -163,6 +163,7 @@ impl Route {
                 timeout: self.options.timeout,
             },
             Broken::Lost => Error::Lost { address },
+            Broken::Interrupted => Error::Interrupted,
             Broken::TooLong => self.nonsense("a message of more than 16 MiB"),
         }
     }

@@ -193,8 +193,11 @@ impl Watch {
             }
         });
         let caught_up = caught_up.unwrap_or(Ok(()));
-        if caught_up.is_err() {
+        if let Err(error) = &caught_up {
             self.state.position = position;
+            if matches!(error, Error::Interrupted) {
+                self.state.take_back(mem::take(&mut events));
+            }
         }
         caught_up.map(|()| events)
     }
@@ -243,7 +246,8 @@ impl Watch {
             return None;
         }
         let result = act(self);
-        self.has_failed = result.is_err();
+        let is_over = |error: &Error| !matches!(error, Error::Interrupted);
+        self.has_failed = result.as_ref().is_err_and(is_over);
         result.transpose()
     }
 
@@ -372,6 +376,13 @@ impl State {
             Some(_) => {}
         }
         Some(event)
+    }
+
+    /// What was handed out has not come to where it should.
+    fn take_back(&mut self, events: Vec<Event>) {
+        for event in events.into_iter().rev() {
+            self.events.push_front(event);
+        }
     }
 
     /// Everything that was taken in was handed out.

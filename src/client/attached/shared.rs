@@ -162,7 +162,7 @@ impl Shared {
                 following.question = Some(question);
                 Then::Take
             }
-            Err(Broken::Lost | Broken::TooLong) => Then::Take,
+            Err(Broken::Lost | Broken::TooLong | Broken::Interrupted) => Then::Take,
         }
     }
 
