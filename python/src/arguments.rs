@@ -1,0 +1,111 @@
+//! What callers hand in: values, times, patterns, conditions.
+
+use std::time::Duration;
+
+use globstash::{Condition, Patterns, Revision};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDelta, PyFloat, PyInt, PyMemoryView, PyString, PyTypeMethods,
+};
+
+/// A value: text, bytes, or a number, which is kept as its digits.
+#[derive(Clone)]
+pub struct Value(pub Vec<u8>);
+
+/// A time, in seconds or as a timedelta.
+#[derive(Clone, Copy)]
+pub struct Seconds(pub Duration);
+
+/// A pattern, or several.
+pub struct Which(pub Vec<String>);
+
+/// A number as it is added: exactly as it prints.
+pub struct Number(pub String);
+
+impl<'py> FromPyObject<'_, 'py> for Value {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Value> {
+        if let Ok(text) = given.cast::<PyString>() {
+            return Ok(Value(text.to_str()?.as_bytes().to_vec()));
+        }
+        if let Ok(bytes) = given.cast::<PyBytes>() {
+            return Ok(Value(bytes.as_bytes().to_vec()));
+        }
+        if given.is_instance_of::<PyByteArray>() || given.is_instance_of::<PyMemoryView>() {
+            let bytes = given.py().get_type::<PyBytes>().call1((given,))?;
+            return Ok(Value(bytes.extract()?));
+        }
+        let Number(digits) = given.extract().map_err(|_: PyErr| {
+            let given = given.get_type().name();
+            let given = given.map_or_else(|_| "something else".into(), |name| name.to_string());
+            let problem = format!("a value is str, bytes, int or float, not {given}");
+            PyTypeError::new_err(problem)
+        })?;
+        Ok(Value(digits.into_bytes()))
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Number {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Number> {
+        let is_number = given.is_instance_of::<PyInt>() || given.is_instance_of::<PyFloat>();
+        // True is an int, but hardly meant to be 'True'.
+        if !is_number || given.is_instance_of::<PyBool>() {
+            return Err(PyTypeError::new_err("a number is int or float"));
+        }
+        Ok(Number(given.str()?.to_str()?.to_owned()))
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Seconds {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Seconds> {
+        let seconds: f64 = match given.cast::<PyDelta>() {
+            Ok(delta) => delta.call_method0("total_seconds")?.extract()?,
+            Err(_) => given.extract()?,
+        };
+        // Rounded to the µs that the service counts in: 0.1 is not to be 100001 of them.
+        let micros = (seconds * 1e6).round();
+        match micros >= 0.0 && micros < u64::MAX as f64 {
+            true => Ok(Seconds(Duration::from_micros(micros as u64))),
+            false => Err(PyValueError::new_err(format!(
+                "a time is a number of seconds from 0 on, not {seconds}"
+            ))),
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Which {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Which> {
+        if let Ok(pattern) = given.cast::<PyString>() {
+            return Ok(Which(vec![pattern.to_str()?.to_owned()]));
+        }
+        let patterns = given.try_iter()?.map(|pattern| pattern?.extract());
+        patterns.collect::<PyResult<_>>().map(Which)
+    }
+}
+
+/// All variables, if nothing is said.
+pub fn patterns(which: Option<Which>) -> Patterns {
+    which.map_or_else(Patterns::all, |Which(patterns)| patterns.into())
+}
+
+/// What a variable must be like, if anything.
+pub fn condition(
+    new: bool,
+    if_revision: Option<u64>,
+    if_value: Option<Value>,
+) -> Option<Condition> {
+    let conditions = [
+        new.then(Condition::undefined),
+        if_revision.map(|revision| Condition::revision(Revision(revision))),
+        if_value.map(|Value(value)| Condition::value(value)),
+    ];
+    conditions.into_iter().flatten().reduce(Condition::and)
+}

@@ -1,0 +1,159 @@
+//! `Watch`, as far as it does not need asyncio: `globstash/watch.py` has the rest.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::process;
+use std::sync::{Mutex, PoisonError};
+
+use globstash::{Error, Event};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::error::raised;
+use crate::tell;
+
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+#[pyclass(frozen, module = "globstash._native")]
+pub struct Watch {
+    /// Two processes that read from one connection would each miss what the other has got.
+    process: u32,
+    state: Mutex<State>,
+}
+
+enum State {
+    Idle(Box<globstash::Watch>),
+    /// A thread waits for the next event.
+    InUse,
+    Closed,
+}
+
+impl Watch {
+    pub fn new(watch: globstash::Watch) -> Watch {
+        Watch {
+            process: process::id(),
+            state: Mutex::new(State::Idle(Box::new(watch))),
+        }
+    }
+
+    /// Does something with the watch, if nobody else does; None if it is closed.
+    fn with<T>(&self, act: impl FnOnce(&mut globstash::Watch) -> T) -> PyResult<Option<T>> {
+        if self.process != process::id() {
+            let problem = "a watch is of no use in a forked process: begin one there";
+            return Err(PyRuntimeError::new_err(problem));
+        }
+        let state = std::mem::replace(&mut *self.state(), State::InUse);
+        let mut watch = match state {
+            State::Idle(watch) => watch,
+            State::InUse => {
+                let problem = "another thread waits for this watch: begin one for each";
+                return Err(PyRuntimeError::new_err(problem));
+            }
+            State::Closed => {
+                *self.state() = State::Closed;
+                return Ok(None);
+            }
+        };
+        let result = act(&mut watch);
+        let mut state = self.state();
+        if matches!(*state, State::InUse) {
+            *state = State::Idle(watch);
+        }
+        Ok(Some(result))
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Watch {
+    /// The next event; None if there is none any more.
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        loop {
+            let next = self.with(|watch| py.detach(|| watch.next()))?.flatten();
+            if let Some(Err(Error::Interrupted)) = next {
+                // What a signal stands for is for its handler to say: Ctrl-C raises.
+                py.check_signals()?;
+                continue;
+            }
+            return told(py, next);
+        }
+    }
+
+    /// The next event, if it is there; sleeps only while the service is away.
+    fn try_next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let next = self.with(|watch| py.detach(|| watch.try_next()))?;
+        told(py, next.flatten())
+    }
+
+    /// The events up to the present state.
+    fn catch_up<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        loop {
+            match self.with(|watch| py.detach(|| watch.catch_up()))? {
+                Some(Err(Error::Interrupted)) => py.check_signals()?,
+                Some(Err(error)) => return Err(raised(py, error)),
+                Some(Ok(events)) => {
+                    return events.iter().map(|event| tell::event(py, event)).collect();
+                }
+                None => return Ok(Vec::new()),
+            }
+        }
+    }
+
+    /// Whether the connection has ended, so that the next step may have to wait for the service.
+    fn is_lost(&self) -> PyResult<bool> {
+        let lost = self.with(|watch| {
+            let mut descriptors = [PollFd::new(watch, PollFlags::RDHUP)];
+            let ready = poll(&mut descriptors, Some(&AT_ONCE));
+            ready.is_ok_and(|count| count > 0)
+        })?;
+        Ok(lost.unwrap_or(false))
+    }
+
+    fn fileno(&self) -> PyResult<i32> {
+        self.with(|watch| watch.as_fd().as_raw_fd())?
+            .ok_or_else(|| PyValueError::new_err("the watch is closed"))
+    }
+
+    #[getter]
+    fn position<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let position = self.with(|watch| globstash::Watch::position(watch))?;
+        let closed = || PyValueError::new_err("the watch is closed");
+        tell::position(py, position.ok_or_else(closed)?)
+    }
+
+    #[getter]
+    fn skipped(&self) -> PyResult<u64> {
+        Ok(self.with(|watch| watch.skipped())?.unwrap_or(0))
+    }
+
+    #[getter]
+    fn is_up_to_date(&self) -> PyResult<bool> {
+        let is_up_to_date = self.with(|watch| watch.is_up_to_date())?;
+        Ok(is_up_to_date.unwrap_or(false))
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        matches!(*self.state(), State::Closed)
+    }
+
+    /// Ends the watch; if a thread waits for it, with the next event.
+    fn close(&self) {
+        let before = std::mem::replace(&mut *self.state(), State::Closed);
+        drop(before);
+    }
+}
+
+fn told(py: Python, next: Option<Result<Event, Error>>) -> PyResult<Option<Bound<PyAny>>> {
+    match next {
+        Some(Ok(event)) => tell::event(py, &event).map(Some),
+        Some(Err(error)) => Err(raised(py, error)),
+        None => Ok(None),
+    }
+}
