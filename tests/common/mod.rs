@@ -6,6 +6,7 @@
 
 pub mod manager;
 pub mod random;
+pub mod wheel;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -307,17 +308,7 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Python with the varlink package, where `tests/prepare` puts it: beside what cargo builds. Ends
 /// by itself when it takes too long.
 pub fn python() -> Command {
-    let target = Path::new(env!("CARGO_BIN_EXE_globstashd"))
-        .ancestors()
-        .nth(2);
-    let python = target
-        .expect("cargo builds in target/PROFILE")
-        .join("python/bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing: run tests/prepare",
-        python.display()
-    );
+    let python = wheel::tool("python");
     let mut command = Command::new("timeout");
     command.arg(WATCHDOG.as_secs().to_string()).arg(python);
     command
