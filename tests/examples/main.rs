@@ -199,9 +199,26 @@ fn every_example_is_run_by_somebody() {
 }
 
 #[test]
+fn the_example_with_the_package_for_python_runs() {
+    let [program, _] = &collect::blocks("python")[..] else {
+        panic!("two examples");
+    };
+    let daemon = Daemon::start();
+    let mut python = common::wheel::python()
+        .args(["-u", "-c", program])
+        .env("GLOBSTASH_ADDRESS", daemon.socket())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(python.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "player/volume is 0.5");
+    stop(&mut python);
+}
+
+#[test]
 fn the_example_in_python_runs() {
-    let [program] = &collect::blocks("python")[..] else {
-        panic!("one example");
+    let [_, program] = &collect::blocks("python")[..] else {
+        panic!("two examples");
     };
     let daemon = Daemon::start();
     let address = format!("unix:{}", daemon.socket().display());
