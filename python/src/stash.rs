@@ -7,7 +7,7 @@ use std::time::Instant;
 use globstash::{Error, Fields, Position, Revision, Start, Step, Terms, Until};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat, PyInt};
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
 
 use crate::arguments::{Number, Seconds, Value, Which, condition, patterns};
 use crate::batch::Batch;
@@ -95,8 +95,11 @@ impl Stash {
         }
     }
 
-    fn __contains__(&self, py: Python, key: &str) -> PyResult<bool> {
-        Ok(self.read(py, key, |_| ())?.is_some())
+    fn __contains__(&self, py: Python, key: Bound<PyAny>) -> PyResult<bool> {
+        let Ok(key) = key.cast::<PyString>() else {
+            return Ok(false);
+        };
+        Ok(self.read(py, key.to_str()?, |_| ())?.is_some())
     }
 
     fn __len__(&self, py: Python) -> PyResult<usize> {

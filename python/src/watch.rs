@@ -65,6 +65,24 @@ impl Watch {
         Ok(Some(result))
     }
 
+    fn told<'py>(
+        &self,
+        py: Python<'py>,
+        next: Option<Result<Event, Error>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match next {
+            Some(Ok(event)) => tell::event(py, &event).map(Some),
+            Some(Err(error)) => Err(self.failed(py, error)),
+            None => Ok(None),
+        }
+    }
+
+    /// Nothing more comes after an error: whoever asks again is not to wait for it.
+    fn failed(&self, py: Python, error: Error) -> PyErr {
+        self.close();
+        raised(py, error)
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,14 +99,14 @@ impl Watch {
                 py.check_signals()?;
                 continue;
             }
-            return told(py, next);
+            return self.told(py, next);
         }
     }
 
     /// The next event, if it is there; sleeps only while the service is away.
     fn try_next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let next = self.with(|watch| py.detach(|| watch.try_next()))?;
-        told(py, next.flatten())
+        self.told(py, next.flatten())
     }
 
     /// The events up to the present state.
@@ -96,7 +114,7 @@ impl Watch {
         loop {
             match self.with(|watch| py.detach(|| watch.catch_up()))? {
                 Some(Err(Error::Interrupted)) => py.check_signals()?,
-                Some(Err(error)) => return Err(raised(py, error)),
+                Some(Err(error)) => return Err(self.failed(py, error)),
                 Some(Ok(events)) => {
                     return events.iter().map(|event| tell::event(py, event)).collect();
                 }
@@ -147,13 +165,5 @@ impl Watch {
     fn close(&self) {
         let before = std::mem::replace(&mut *self.state(), State::Closed);
         drop(before);
-    }
-}
-
-fn told(py: Python, next: Option<Result<Event, Error>>) -> PyResult<Option<Bound<PyAny>>> {
-    match next {
-        Some(Ok(event)) => tell::event(py, &event).map(Some),
-        Some(Err(error)) => Err(raised(py, error)),
-        None => Ok(None),
     }
 }

@@ -4,6 +4,7 @@ Nothing here sleeps to wait: readiness is heard from the service itself, and wha
 ended by a watchdog.
 """
 
+import contextlib
 import faulthandler
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 import unittest
+from collections.abc import Iterator
 
 import globstash
 
@@ -58,6 +60,18 @@ class Daemon:
         """Ends it in order: it forgets."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(WATCHDOG)
+
+    @contextlib.contextmanager
+    def out_of_reach(self) -> Iterator[None]:
+        """Makes its address one at which no service can come back."""
+        folder, aside = self._folder.name, self._folder.name + ".aside"
+        os.rename(folder, aside)
+        open(folder, "w").close()
+        try:
+            yield
+        finally:
+            os.remove(folder)
+            os.rename(aside, folder)
 
     def close(self) -> None:
         self.process.kill()

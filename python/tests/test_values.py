@@ -148,6 +148,7 @@ class Mapping(Case):
         self.assertEqual(len(stash.items("a/")), 2)
         self.assertIn("b", stash.keys())
         self.assertNotIn("b", stash.keys("a/"))
+        self.assertNotIn(5, stash)
         self.assertIn(("b", "2"), stash.items())
         self.assertEqual(stash.keys("a/") & {"a/x", "b"}, {"a/x"})
         del stash["b"]

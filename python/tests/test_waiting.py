@@ -166,6 +166,16 @@ class Watches(Case):
         self.assertEqual(next(watch)[:3], ("set", "k", "2"))
 
 
+    def test_it_ends_when_it_has_failed(self):
+        watch = self.stash.watch()
+        with self.daemon.out_of_reach():
+            self.daemon.process.kill()
+            with self.assertRaises(globstash.Unreachable):
+                next(watch)
+            self.assertEqual(list(watch), [])
+            self.assertIn("closed", repr(watch))
+
+
 class Asyncio(Case):
     def run_async(self, main):
         async def within():
@@ -246,6 +256,17 @@ class Asyncio(Case):
             return (await watch.__anext__()).value
 
         self.assertEqual(self.run_async(main()), "2")
+
+    def test_it_ends_when_it_has_failed(self):
+        async def main():
+            watch = self.stash.watch()
+            with self.daemon.out_of_reach():
+                self.daemon.process.kill()
+                with self.assertRaises(globstash.Unreachable):
+                    await watch.__anext__()
+                return await self._keys(watch)
+
+        self.assertEqual(self.run_async(main()), [])
 
     def test_two_coroutines_are_told_apart(self):
         async def main():
