@@ -6,6 +6,7 @@ mod common;
 use std::thread;
 
 use globstash::{Attached, Batch, Client, Error, Revision};
+use rustix::process::Signal;
 
 use common::Daemon;
 
@@ -168,4 +169,41 @@ fn threads_share_it() {
             }
         });
     }
+}
+
+/// Who holds a lock that others wait for must know before a read whether it would wait.
+#[test]
+fn what_cannot_be_read_at_once_says_so() {
+    let mut daemon = Daemon::start();
+    let (mut client, [mapped, over_socket]) = both_ways(&daemon);
+    let mut value = Vec::new();
+    let revision = client.set("k", "v").unwrap();
+    assert_eq!(over_socket.get_at_once("k", &mut value), None);
+
+    // To look at the map, a thread makes a reader of its own first.
+    thread::scope(|scope| {
+        let other = scope.spawn(|| mapped.get_at_once("k", &mut Vec::new()));
+        assert_eq!(other.join().unwrap(), None);
+    });
+    mapped.get("k").unwrap();
+    assert_eq!(mapped.get_at_once("k", &mut value), Some(Some(revision)));
+    assert_eq!(value, b"v");
+    assert_eq!(mapped.get_at_once("other", &mut value), Some(None));
+    assert_eq!(value, b"");
+    // Why not, is for `get` to say.
+    assert_eq!(mapped.get_at_once("a=b", &mut value), None);
+
+    let mut handle = mapped.handle("k");
+    assert!(!handle.is_current());
+    handle.get().unwrap();
+    assert!(handle.is_current());
+    client.set("k", "w").unwrap();
+    assert!(!handle.is_current());
+    handle.get().unwrap();
+    assert!(handle.is_current());
+
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    assert_eq!(mapped.get_at_once("k", &mut value), None);
+    assert!(!handle.is_current());
 }

@@ -64,7 +64,7 @@ impl Handle {
     /// handle a variable that is defined has changed.
     #[inline]
     pub fn changed(&mut self) -> Result<bool, Error> {
-        if self.is_as_read() {
+        if self.is_current() {
             return Ok(false);
         }
         let (revision, instance) = (self.revision, self.instance);
@@ -77,7 +77,7 @@ impl Handle {
     /// Reads the variable; `None` if it is not defined.
     #[inline]
     pub fn get(&mut self) -> Result<Option<&[u8]>, Error> {
-        if !self.is_as_read() {
+        if !self.is_current() {
             self.look()?;
         }
         Ok(match self.source {
@@ -93,9 +93,10 @@ impl Handle {
         self.revision
     }
 
-    /// Whether the map says that what was read last still holds.
+    /// Whether the map says at once that what was read last still holds. If not, it may have changed,
+    /// or somebody has to be asked, or waited for.
     #[inline(always)]
-    fn is_as_read(&self) -> bool {
+    pub fn is_current(&self) -> bool {
         match &self.reader {
             Some((number, _, reader)) => {
                 *number == self.attached.shared.current()
