@@ -372,9 +372,9 @@ impl Stash {
     fn read<T>(&self, py: Python, key: &str, tell: impl FnOnce(&[u8]) -> T) -> PyResult<Option<T>> {
         let attached = self.way.attached(py)?;
         let mut buffer = BUFFER.take();
-        let read = match attached.is_mapped() {
-            true => attached.get_into(key, &mut buffer),
-            false => py.detach(|| attached.get_into(key, &mut buffer)),
+        let read = match attached.get_at_once(key, &mut buffer) {
+            Some(revision) => Ok(revision),
+            None => py.detach(|| attached.get_into(key, &mut buffer)),
         };
         let told = read.map(|revision| revision.map(|_| tell(&buffer)));
         if buffer.capacity() <= KEPT {

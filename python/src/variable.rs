@@ -60,34 +60,22 @@ impl Variable {
 }
 
 impl Known {
-    fn read(&mut self, py: Python, is_mapped: bool) -> Result<Option<Py<PyAny>>, Error> {
-        let bytes = match is_mapped {
-            true => {
-                self.is_stale |= self.handle.changed()?;
-                if self.is_stale {
-                    let bytes = self.handle.get()?;
-                    self.value = bytes.map(|bytes| tell::value(py, bytes).unbind());
-                }
-                self.is_stale = false;
-                return Ok(self.value.as_ref().map(|value| value.clone_ref(py)));
-            }
-            // To ask whether it has changed would cost as much as to ask for it.
-            false => {
-                let handle = &mut self.handle;
-                py.detach(|| handle.get().map(|bytes| bytes.map(<[u8]>::to_vec)))?
-            }
-        };
-        self.value = bytes.map(|bytes| tell::value(py, &bytes).unbind());
-        self.is_stale = false;
-        Ok(self.value.as_ref().map(|value| value.clone_ref(py)))
+    fn read(&mut self, py: Python) -> Result<Option<Py<PyAny>>, Error> {
+        let Known { handle, value, .. } = self;
+        if self.is_stale || !handle.is_current() {
+            let bytes = py.detach(|| handle.get().map(|bytes| bytes.map(<[u8]>::to_vec)))?;
+            *value = bytes.map(|bytes| tell::value(py, &bytes).unbind());
+            self.is_stale = false;
+        }
+        Ok(value.as_ref().map(|value| value.clone_ref(py)))
     }
 
-    fn changed(&mut self, py: Python, is_mapped: bool) -> Result<bool, Error> {
+    fn changed(&mut self, py: Python) -> Result<bool, Error> {
         let handle = &mut self.handle;
-        let changed = match is_mapped {
-            true => handle.changed()?,
-            false => py.detach(|| handle.changed())?,
-        };
+        if handle.is_current() {
+            return Ok(false);
+        }
+        let changed = py.detach(|| handle.changed())?;
         self.is_stale |= changed;
         Ok(changed)
     }
@@ -102,15 +90,13 @@ impl Variable {
         py: Python<'py>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let is_mapped = self.way.attached(py)?.is_mapped();
-        let value = self.with(py, |known| known.read(py, is_mapped))?;
+        let value = self.with(py, |known| known.read(py))?;
         Ok(value.map(|value| value.into_bound(py)).or(default))
     }
 
     /// Whether it has changed since it was last read, or asked about with this.
     fn changed(&self, py: Python) -> PyResult<bool> {
-        let is_mapped = self.way.attached(py)?.is_mapped();
-        self.with(py, |known| known.changed(py, is_mapped))
+        self.with(py, |known| known.changed(py))
     }
 
     /// The revision that was last seen; 0 if it was not defined, or was never read.
