@@ -5,7 +5,8 @@
 # make soak     kill writers of the map for ten minutes (SECONDS=60 for one), then the service under
 #               systemd (as root) ten thousand times (COUNT=500 for a minute)
 # make fuzz     look for inputs that nobody thought of, ten minutes each; SECONDS=60 for one
-# make bench    measure, next to floors and peers; make bench-map does so without the service
+# make bench    measure, next to floors and peers; make bench-map does so without the service,
+#               bench-python with the package for Python
 # make install  PREFIX=/usr/local, DESTDIR for packages; make uninstall takes it away again.
 #               LIBDIR=/usr/lib/x86_64-linux-gnu where libraries have such a place, as in Debian
 # make install-user    for you alone, without root, into ~/.local; make uninstall-user
@@ -94,6 +95,11 @@ bench: all
 .PHONY: bench-map
 bench-map: toolchain lib
 	$(CARGO) run --release --locked --manifest-path benches/map/Cargo.toml -- $(ROWS)
+
+.PHONY: bench-python
+bench-python: all
+	tests/prepare --benches
+	GLOBSTASHD=dist/globstashd python/bench
 
 .PHONY: install
 install: install-lib
