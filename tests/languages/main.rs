@@ -1,12 +1,16 @@
 //! What is set in one language is read in every other: each writer with each reader.
 #![cfg(all(feature = "command", feature = "service"))]
 
+#[path = "../native/build.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod build;
 #[path = "../common/mod.rs"]
 mod common;
 mod speakers;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::{Daemon, wheel};
@@ -22,19 +26,42 @@ fn everybody(daemon: &Daemon) -> Vec<(&'static str, Box<dyn Speaker + '_>)> {
     vec![
         ("rust", Box::new(Rust::new(daemon))),
         ("python", Box::new(Program::start(daemon, python()))),
+        ("c", Box::new(Program::start(daemon, native(&C)))),
+        ("cpp", Box::new(Program::start(daemon, native(&CPP)))),
         ("shell", Box::new(Shell::new(daemon))),
         ("varlink", Box::new(Varlink::new(daemon))),
     ]
 }
 
+/// How long one may speak, in s: to all others, also on a machine with much else to do.
+const LIMIT: &str = "600";
+
 fn python() -> Command {
-    let mut python = wheel::python();
-    python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/languages/speaker.py"));
+    let mut python = Command::new("timeout");
+    python.arg(LIMIT).arg(wheel::executable()).arg("-I");
+    python.arg(build::source("tests/languages/speaker.py"));
     python
+}
+
+static C: LazyLock<PathBuf> = LazyLock::new(|| compiled("speaker.c"));
+static CPP: LazyLock<PathBuf> = LazyLock::new(|| compiled("speaker.cpp"));
+
+fn compiled(source: &str) -> PathBuf {
+    build::compile(&format!("tests/languages/{source}"), build::Mode::Plain)
+}
+
+/// One of these, with the library.
+fn native(program: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg(LIMIT).arg(program);
+    command.env("LD_LIBRARY_PATH", build::libraries());
+    command
 }
 
 /// Does something with each writer and each reader, and a key that is theirs.
 fn with_each_pair(act: impl Fn(&mut dyn Speaker, &mut dyn Speaker, &str)) {
+    // What is to be built is built before anybody's time runs.
+    let _ = (wheel::executable(), &*C, &*CPP);
     let daemon = Daemon::start();
     let (mut writers, mut readers) = (everybody(&daemon), everybody(&daemon));
     for (writer_name, writer) in &mut writers {
@@ -59,7 +86,7 @@ fn values() -> Vec<Vec<u8>> {
         b"\xff\xfe".to_vec(),
         "\u{fffe}\u{7f}".into(),
         all_bytes.clone(),
-        b"x".repeat(1 << 20),
+        // 1 MiB.
         all_bytes.repeat(4096),
     ]
 }

@@ -344,17 +344,28 @@ impl Program {
 
 /// As values are told: "-" is the empty one.
 fn hex(value: &[u8]) -> String {
-    match value {
-        [] => "-".to_owned(),
-        _ => value.iter().map(|byte| format!("{byte:02x}")).collect(),
+    if value.is_empty() {
+        return "-".to_owned();
     }
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    let mut word = String::with_capacity(2 * value.len());
+    for byte in value {
+        word.push(digit(byte >> 4));
+        word.push(digit(byte & 15));
+    }
+    word
 }
 
 fn unhex(word: &str) -> Vec<u8> {
     let digits = word.trim_start_matches('-').as_bytes();
-    let digit = |at: usize| char::from(digits[at]).to_digit(16).expect("a digit") as u8;
-    let pairs = (0..digits.len() / 2).map(|n| digit(2 * n) << 4 | digit(2 * n + 1));
-    pairs.collect()
+    let half = |digit: u8| match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => digit - b'a' + 10,
+    };
+    let pairs = digits.chunks_exact(2);
+    pairs
+        .map(|pair| half(pair[0]) << 4 | half(pair[1]))
+        .collect()
 }
 
 impl Speaker for Program {
