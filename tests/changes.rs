@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Shutdown;
 use std::thread;
 
@@ -228,6 +228,45 @@ fn a_change_that_no_reply_can_hold_is_spread_over_several() {
     }
     daemon.ask(SET, self::set("next", "1"));
     assert_eq!(told(&mut peer)["events"][0]["key"], "next");
+}
+
+/// Somebody who was told a part of a change was taken for somebody who knows nothing of it: what
+/// was in that part, and then deleted, was never told to be gone.
+#[test]
+fn what_is_deleted_in_the_middle_of_a_large_change_is_told() {
+    let daemon = Daemon::start();
+    // While this one catches up, it is noted when variables are created.
+    for n in 0..10 {
+        daemon.ask(SET, set(&format!("blob/{n}"), &"x".repeat(1 << 20)));
+    }
+    let (_slow, _) = watch(&daemon, json!({ "patterns": ["blob/"], "initial": true }));
+    let (mut peer, _) = watch(&daemon, json!({ "patterns": ["large/"] }));
+    let data = BASE64_STANDARD.encode([1; 1 << 20]);
+    let set = |n: usize, data: &str| json!({ "action": "set", "key": format!("large/{n}"), "data": data });
+    let operations = [set(0, &data), set(1, &data), set(2, "")];
+    daemon.ask("io.globstash.Apply", json!({ "operations": operations }));
+    // The first part is under way, and not taken, so that there is no other yet.
+    assert!(peer.wait_for_bytes());
+    daemon.ask(DELETE, json!({ "key": "large/0" }));
+    let mut reply = told(&mut peer);
+    assert_eq!(reply["events"][0]["key"], "large/0");
+
+    let mut known = BTreeSet::new();
+    loop {
+        for event in reply["events"].as_array().expect("events") {
+            let key = event["key"].to_string();
+            match event["change"] == "set" {
+                true => drop(known.insert(key)),
+                false => drop(known.remove(&key)),
+            }
+        }
+        if reply["upToDate"] == true {
+            break;
+        }
+        reply = told(&mut peer);
+    }
+    let keys: Vec<_> = known.into_iter().collect();
+    assert_eq!(keys, ["\"large/1\"", "\"large/2\""]);
 }
 
 /// A watcher that takes nothing costs no memory, and the service does not wait for it. When it
@@ -735,7 +774,7 @@ fn a_reset_in_the_middle_of_catching_up_is_survived() {
         writer.send_calls(DELETE, [json!({ "key": key })]);
         (0..2).for_each(|_| drop(writer.receive()));
     }
-    let mut state = std::collections::BTreeSet::new();
+    let mut state = BTreeSet::new();
     loop {
         let reply = told(&mut slow);
         if reply["reset"] == true {
