@@ -63,6 +63,9 @@ pub(crate) struct Watch {
     has_room: bool,
     /// What was deleted up to here it never heard of, so that needs no telling.
     start: Revision,
+    /// An earlier watch, in whose place it is, may have been told a part of the change with this
+    /// revision.
+    begun: Revision,
     /// Changes after this one are counted when they are told.
     counted_from: Revision,
     /// How many it has matched since it was last up to date, and how many of these it was told.
@@ -124,6 +127,10 @@ impl Watch {
                 after
             } else {
                 now
+            },
+            begun: match begin {
+                Begin::After(revision) => Revision(revision.0.saturating_add(1)),
+                _ => Revision::default(),
             },
             counted_from: now,
             missed: 0,
@@ -197,7 +204,9 @@ impl Watch {
         if self.is_up_to_date {
             self.stop_at(before);
             // It goes on as soon as it can; until then the change must not be forgotten.
-            self.walker = self.has_room.then(|| store.walker(self.seen()));
+            self.walker = self
+                .has_room
+                .then(|| store.walker([self.seen(), self.told_to()]));
         }
     }
 
@@ -256,7 +265,7 @@ impl Watch {
         let start = out.len();
         let mut reply = Reply::new(&mut *out).parameters();
         let events = self.tell(store, &mut reply, start);
-        self.walker = (!self.is_up_to_date).then(|| store.walker(self.seen()));
+        self.walker = (!self.is_up_to_date).then(|| store.walker([self.seen(), self.told_to()]));
         reply.count("revision", self.position.0.0);
         if self.is_first {
             reply.string("instance", store.instance());
@@ -301,6 +310,15 @@ impl Watch {
         self.position.0.max(self.start)
     }
 
+    /// Up to here it may have been told of variables: it can be in the middle of a change.
+    fn told_to(&self) -> Revision {
+        let part = match self.position {
+            (behind, Some(_)) => Revision(behind.0 + 1),
+            (_, None) => self.begun,
+        };
+        self.seen().max(part)
+    }
+
     /// Writes what comes next, and says how many events that were.
     fn tell(&mut self, store: &Store, reply: &mut Object<'_>, start: usize) -> usize {
         let steps_max = (WORK_MAX / (STEP + self.patterns.cost())).clamp(1, STEPS_MAX);
@@ -330,7 +348,7 @@ impl Watch {
         let (mut steps, mut stale, mut written) = (0, 0, 0);
         let mut told: Option<Revision> = None;
         let mut is_over = true;
-        let seen = self.seen();
+        let told_to = self.told_to();
         let mut history = history.peekable();
         let mut change = Vec::new();
         while let Some(revision) = history.peek().map(|past| past.revision) {
@@ -343,7 +361,7 @@ impl Watch {
                 match past.what {
                     What::Stale => stale += 1,
                     // Costs next to nothing, and there are only so many tombstones.
-                    _ if self.never_knew(&past, seen) => {}
+                    _ if self.never_knew(&past, told_to) => {}
                     _ => change.push(past),
                 }
             }
@@ -407,10 +425,10 @@ impl Watch {
     }
 
     /// Whether this is gone, and it was never told that it was there: gone before it began, or come
-    /// and gone since its last turn, which ended at `seen`.
-    fn never_knew(&self, past: &Past<'_>, seen: Revision) -> bool {
+    /// and gone since its last turn, by which it was told of variables up to `told_to`.
+    fn never_knew(&self, past: &Past<'_>, told_to: Revision) -> bool {
         past.tombstone().is_some_and(|tombstone| {
-            past.revision <= self.start || self.walker.is_some() && tombstone.born > seen
+            past.revision <= self.start || self.walker.is_some() && tombstone.born > told_to
         })
     }
 }

@@ -188,8 +188,9 @@ impl History {
         self.buried
     }
 
-    /// Somebody who has seen everything up to this revision goes on there later.
-    pub(super) fn walker(&self, at: Revision) -> Walker {
+    /// Somebody who has seen everything up to the first of these revisions, and may have been told
+    /// something up to the second, goes on there later.
+    pub(super) fn walker(&self, at: [Revision; 2]) -> Walker {
         self.walkers.add(at)
     }
 

@@ -506,9 +506,10 @@ impl Store {
         self.history.buried()
     }
 
-    /// Somebody who has seen everything up to this revision catches up from there later: what it
-    /// needs is kept, as long as there is room for it.
-    pub(crate) fn walker(&self, at: Revision) -> Walker {
+    /// Somebody who has seen everything up to the first of these revisions, and may have been told
+    /// something up to the second, catches up from there later: what it needs is kept, as long as
+    /// there is room for it.
+    pub(crate) fn walker(&self, at: [Revision; 2]) -> Walker {
         self.history.walker(at)
     }
 

@@ -11,6 +11,10 @@
 //! - So it needs the tombstones of what was born up to *at* and is gone after it, and of nothing
 //!   else. All these variables were there at the revision *at*.
 //!
+//! A change that no reply can hold is told in several. Who was told a part of it has seen everything
+//! up to *at*, and may have been told of what was born at the revision behind it. So it stands at both,
+//! and needs what was there at either of them.
+//!
 //! Those the history keeps for each [`Walker`] when it drops others, and the others a walker leaves
 //! out: what comes and goes after *at* takes neither its room nor its turns, however much that is.
 //! Left before it are variables that are there, and the tombstones that it needs. So it comes to the
@@ -51,13 +55,17 @@ pub(super) struct Walkers {
 #[derive(Debug)]
 pub(crate) struct Walker {
     places: Places,
-    at: Revision,
+    /// Up to where it has seen everything, and may have been told something.
+    at: [Revision; 2],
 }
 
 impl Walkers {
-    /// Somebody stands at this revision.
-    pub(super) fn add(&self, at: Revision) -> Walker {
-        *self.places.borrow_mut().entry(at).or_default() += 1;
+    /// Somebody has seen everything up to the first of these revisions, and may have been told
+    /// something up to the second.
+    pub(super) fn add(&self, at: [Revision; 2]) -> Walker {
+        for at in at {
+            *self.places.borrow_mut().entry(at).or_default() += 1;
+        }
         Walker {
             places: Rc::clone(&self.places),
             at,
@@ -115,11 +123,13 @@ impl Walkers {
 impl Drop for Walker {
     fn drop(&mut self) {
         let mut places = self.places.borrow_mut();
-        // Not there any more: it was left behind.
-        if let Some(count) = places.get_mut(&self.at) {
-            *count -= 1;
-            if *count == 0 {
-                places.remove(&self.at);
+        for at in self.at {
+            // Not there any more: it was left behind.
+            if let Some(count) = places.get_mut(&at) {
+                *count -= 1;
+                if *count == 0 {
+                    places.remove(&at);
+                }
             }
         }
     }
