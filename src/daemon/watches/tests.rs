@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::daemon::store::{Budget, Condition, Progress, Terms, Value, Writer};
+use crate::daemon::store::{Action, Batch, Budget, Condition, Progress, Terms, Value, Writer};
 use crate::daemon::watch::Begin;
 use crate::map::Limits;
 use crate::wire::pattern::Patterns;
@@ -847,6 +847,49 @@ fn a_change_of_many_is_compared_in_many_turns_with_patterns_that_take_long() {
     let client = &world.clients[0];
     let deleted = client.events.iter().filter(|(.., value)| value.is_none());
     assert_eq!((deleted.count(), client.resets), (4, 0));
+}
+
+/// Who comes back may have been told a part of the next change, and what was deleted of that since
+/// must be told as well, also if it takes turns to compare the rest.
+#[test]
+fn who_comes_back_in_the_middle_of_a_change_hears_what_was_deleted_of_it() {
+    let mut world = World::new();
+    KEYS.iter().for_each(|key| world.set(key));
+    // While this one catches up, it is noted when variables are created.
+    world.watch(&["**"], Start::Initial);
+    world.play(&Step::Block(0));
+    let told_to = world.store.revision();
+    let set = |n| {
+        (
+            format!("{n}/kkkk"),
+            Action::Set(Value::text("1").unwrap(), None),
+        )
+    };
+    let batch = Batch {
+        operations: (0..4).map(set).collect(),
+        ..Batch::default()
+    };
+    let at = world.store.apply(&batch, WRITER).unwrap();
+    world.tell();
+    // To compare two of its variables takes a turn.
+    let count = 64 * (WORK_MAX * 2 / 5) / slow_patterns().cost();
+    let patterns = Patterns::compile(&vec!["**[k][k]**[k]**[k]"; count]).unwrap();
+    let who = Token::from_u64(1000);
+    let watch = Watch::new(patterns, ALL, Begin::After(told_to), at);
+    world.watches.watch(who, watch);
+    let mut out = Vec::new();
+    let mut turn = |world: &mut World| world.watches.catch_up(who, &world.store, &mut out);
+    assert!(!turn(&mut world), "it takes turns");
+    for n in 0..3 {
+        world.delete(&[format!("{n}/kkkk")]);
+        world.tell();
+    }
+    while !turn(&mut world) {}
+    let replies = String::from_utf8(out).unwrap();
+    for n in 0..3 {
+        let gone = format!(r#""change":"deleted","key":"{n}/kkkk""#);
+        assert!(replies.contains(&gone), "{replies}");
+    }
 }
 
 /// Counting is done in one go, so it must not take long.
