@@ -232,13 +232,41 @@ fn a_service_that_is_started_in_vain_is_given_up() {
         },
     };
     let folder = tempfile::tempdir().unwrap();
-    let options = Options::new().timeout(Duration::from_millis(50));
+    let options = Options::new().timeout(Duration::from_millis(500));
     let started = options
         .starting(Some(starter))
         .at(&*folder.path().join("s"));
     let error = started.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(STARTS.load(Relaxed) > 1, "it was tried again");
+}
+
+/// On a machine where much goes on it may take longer than the caller would else wait. Then there was a
+/// service, and the caller was told that there is none.
+#[cfg(feature = "command")]
+#[test]
+fn a_service_that_takes_long_to_start_is_called() {
+    use std::sync::OnceLock;
+    static SOCKET: OnceLock<std::path::PathBuf> = OnceLock::new();
+    const PATIENCE: Duration = Duration::from_millis(1);
+    let starter = Starter {
+        place: crate::sys::place::Place::User,
+        start: |_| {
+            let begun = Instant::now();
+            // It is no service before the caller's patience has ended.
+            while begun.elapsed() <= PATIENCE {
+                thread::yield_now();
+            }
+            let listener = UnixListener::bind(SOCKET.get().unwrap()).unwrap();
+            // It listens for as long as this process lives.
+            std::mem::forget(listener);
+            Ok(true)
+        },
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = SOCKET.get_or_init(|| folder.path().join("s"));
+    let options = Options::new().timeout(PATIENCE);
+    options.starting(Some(starter)).at(&**socket).unwrap();
 }
 
 #[test]
