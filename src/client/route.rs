@@ -64,14 +64,14 @@ impl Route {
                 Err(found) if found.is_nobody() => found,
                 result => return result,
             };
+            // Not before it was started once, and looked for then, however long the start has taken.
+            outage.wait()?;
             match self.start() {
-                Ok(true) => {}
+                // Nobody may be there yet: one that was about to end may have been taken for it.
+                Ok(true) => outage.because(found),
                 Ok(false) => return Err(found),
                 Err(why) => return Err(found.and_not_started(why)),
             }
-            // Nobody may be there yet: one that was about to end may have been taken for it.
-            outage.because(found);
-            outage.wait()?;
         }
     }
 
@@ -193,7 +193,7 @@ impl Outage {
         }
     }
 
-    /// There is no service before it is started: the first attempt to reach that needs no pause.
+    /// There is no service before it is started: the first attempt to start it needs no pause.
     fn until_started() -> Outage {
         Outage {
             pause: Duration::ZERO,
