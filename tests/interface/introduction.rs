@@ -113,7 +113,8 @@ fn variables_survive_their_writer_and_end_with_the_service(scene: &mut Scene) {
         Way::Varlinkctl => drop(scene.set("a", "1")),
     }
     assert_eq!(scene.value("a").as_deref(), Some("1"));
-    let writer = scene.entry("a")["writer"]["pid"].to_string();
+    let writer = scene.entry("a")["writer"]["pid"].as_u64();
+    let writer = writer.expect("a process ID").to_string();
     assert!(!std::path::Path::new("/proc").join(writer).exists());
     let folder = format!("/proc/{}/fd", scene.daemon.pid());
     let files = std::fs::read_dir(folder).expect("it lives");
