@@ -666,7 +666,7 @@ fn a_service_that_does_not_end_is_killed() {
 fn a_stop_that_ends_only_the_supervisor_has_failed() {
     let fresh = Fresh::new();
     fresh.ask(["set", "a", "b"]);
-    let supervisor = fresh.supervisor();
+    let (supervisor, service) = (fresh.supervisor(), fresh.service());
     signal(supervisor, Signal::STOP);
     let mut stop = fresh.program(SERVICE, ["--stop", "--user"]);
     let stop = stop.stderr(Stdio::piped()).spawn().unwrap();
@@ -683,6 +683,8 @@ fn a_stop_that_ends_only_the_supervisor_has_failed() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(said(&output).contains("is gone"), "{output:?}");
     assert_eq!(fresh.ask(["get", "a"]), "b\n");
+    // Nobody else would.
+    signal(service, Signal::KILL);
 }
 
 // ---- what can be in the way ----
@@ -717,7 +719,7 @@ fn a_socket_of_another_user_is_not() {
 fn a_folder_that_others_took_meanwhile_is_not_trusted() {
     let fresh = Fresh::new();
     fresh.ask(["set", "a", "b"]);
-    let (supervisor, service) = (fresh.supervisor(), fresh.service());
+    let service = fresh.service();
     let mut wait = fresh.command(["wait", "never", "-t", "20s"]);
     let wait = wait.stderr(Stdio::piped()).spawn().unwrap();
     eventually("somebody waits", || {
@@ -728,7 +730,6 @@ fn a_folder_that_others_took_meanwhile_is_not_trusted() {
     chown(fresh.folder.path(), Some(4321), None).expect("the tests run as root");
     signal(service, Signal::KILL);
     let output = wait.wait_with_output().unwrap();
-    signal(supervisor, Signal::KILL);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let sentence = "no access to the service at";
     assert!(said(&output).contains(sentence), "{output:?}");
