@@ -204,7 +204,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::super::prelude::*;
-    use super::super::table::culprit;
+    use super::super::table::{Of, culprit};
 
     object! { Inner { sure: bool = "sure", size: Option<i64> = "size" } }
     object! { Outer {
@@ -361,7 +361,7 @@ mod tests {
                 .collect();
             let object = format!("{{{}}}", texts.join(","));
             let wrong = wrong(&members);
-            let named = culprit(&object, &OUTER);
+            let named = culprit(&object, &OUTER, Of::Request);
             prop_assert_eq!(read(&object).is_err(), named.is_some(), "{}", object);
             prop_assert_eq!(named.is_some(), !wrong.is_empty(), "{} {:?}", object, named);
             prop_assert!(named.is_none_or(|named| wrong.contains(&&*named)), "{}", object);

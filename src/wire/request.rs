@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::fault::Fault;
 use super::object::Text;
-use super::table::{Field, culprit};
+use super::table::{Field, Of, culprit};
 
 /// A call as it came in, borrowed from the message.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl<'m> Parameters<'m> {
     /// Reads the parameters of a method whose fields are `fields`.
     pub(crate) fn read<T: Deserialize<'m>>(self, fields: &[Field]) -> Result<T, Fault> {
         serde_json::from_str(self.0).map_err(|_| {
-            let culprit = culprit(self.0, fields);
+            let culprit = culprit(self.0, fields, Of::Request);
             debug_assert!(
                 culprit.is_some(),
                 "the table and the struct differ: {}",

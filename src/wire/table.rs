@@ -70,9 +70,17 @@ pub(crate) enum Kind {
     Enum(&'static [&'static str]),
 }
 
+/// What an object belongs to: a request has arrays that others have made, and no longer ones than we
+/// take; those of a reply are our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    Request,
+    Reply,
+}
+
 /// The first field in `object` (the text of a JSON object) that is not as `fields` says: missing,
 /// unknown, there twice, or of the wrong kind. Of a nested object, the outermost field is named.
-pub(crate) fn culprit(object: &str, fields: &[Field]) -> Option<String> {
+pub(crate) fn culprit(object: &str, fields: &[Field], of: Of) -> Option<String> {
     let Some(members) = members(object) else {
         // Not to be reached with a whole message, which was parsed before.
         return Some("parameters".to_owned());
@@ -81,7 +89,7 @@ pub(crate) fn culprit(object: &str, fields: &[Field]) -> Option<String> {
         let twice = members[..index]
             .iter()
             .any(|(earlier, _)| **earlier == **name);
-        let fits = |field: &Field| *field.name == **name && field.kind.fits(value);
+        let fits = |field: &Field| *field.name == **name && field.kind.fits(value, of);
         if twice || !fields.iter().any(fits) {
             return Some(name.to_string());
         }
@@ -115,7 +123,7 @@ pub(crate) fn reply_flaw(
         return Some("an error that no interface defines".to_owned());
     };
     match members.iter().find(|(name, _)| **name == *"parameters") {
-        Some((_, parameters)) => culprit(parameters.get(), fields),
+        Some((_, parameters)) => culprit(parameters.get(), fields, Of::Reply),
         None => Some("no parameters".to_owned()),
     }
 }
@@ -129,17 +137,25 @@ fn error_fields(interfaces: &[&Interface], error: &str) -> Option<&'static [Fiel
 
 impl Kind {
     /// Whether `value`, the text of a JSON value, is of this kind.
-    fn fits(&self, value: &RawValue) -> bool {
+    fn fits(&self, value: &RawValue, of: Of) -> bool {
         let text = value.get();
         match self {
             Kind::Bool => serde_json::from_str::<bool>(text).is_ok(),
             Kind::Int => serde_json::from_str::<i64>(text).is_ok(),
             Kind::String => serde_json::from_str::<Text<'_>>(text).is_ok(),
-            Kind::Nullable(inner) => text == "null" || inner.fits(value),
-            Kind::Array(inner) => serde_json::from_str::<Items<&RawValue>>(text)
-                .is_ok_and(|items| items.iter().all(|item| inner.fits(item))),
-            Kind::Named(inner) => inner.fits(value),
-            Kind::Struct(fields) => text.starts_with('{') && culprit(text, fields).is_none(),
+            Kind::Nullable(inner) => text == "null" || inner.fits(value, of),
+            Kind::Array(inner) => {
+                let all = |items: &[&RawValue]| items.iter().all(|item| inner.fits(item, of));
+                match of {
+                    Of::Request => serde_json::from_str::<Items<&RawValue>>(text)
+                        .is_ok_and(|items| all(&items)),
+                    Of::Reply => {
+                        serde_json::from_str::<Vec<&RawValue>>(text).is_ok_and(|items| all(&items))
+                    }
+                }
+            }
+            Kind::Named(inner) => inner.fits(value, of),
+            Kind::Struct(fields) => text.starts_with('{') && culprit(text, fields, of).is_none(),
             Kind::Enum(words) => {
                 serde_json::from_str::<Text<'_>>(text).is_ok_and(|word| words.contains(&&*word))
             }
@@ -211,7 +227,7 @@ mod tests {
     };
 
     fn named(object: &str) -> Option<String> {
-        culprit(object, &OUTPUTS)
+        culprit(object, &OUTPUTS, Of::Request)
     }
 
     #[test]
