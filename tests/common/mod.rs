@@ -10,8 +10,10 @@ pub mod wheel;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -372,6 +375,42 @@ impl Peer {
             Err(error) if error.kind() == ErrorKind::Interrupted => self.wait_for_bytes(),
             Err(error) => panic!("no answer from the service: {error}"),
         }
+    }
+
+    /// Receives up to so many bytes, with the descriptors that come along.
+    pub fn receive_with(&self, most: usize) -> (Vec<u8>, Vec<OwnedFd>) {
+        let mut buffer = vec![0; most];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+        let mut along = RecvAncillaryBuffer::new(&mut space);
+        let mut bytes = [IoSliceMut::new(&mut buffer)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received = recvmsg(self.stream(), &mut bytes, &mut along, flags).expect("a message");
+        let descriptors = along.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+            _ => Vec::new(),
+        });
+        let descriptors = descriptors.collect();
+        buffer.truncate(received.bytes);
+        (buffer, descriptors)
+    }
+
+    /// Tells the kernel that this end takes no descriptors; `false` if that cannot be told it, which
+    /// is so before Linux 6.16.
+    pub fn refuse_descriptors(&self) -> bool {
+        /// `libc` does not know it.
+        const SO_PASSRIGHTS: libc::c_int = 83;
+        let no: libc::c_int = 0;
+        // SAFETY: the kernel reads one number.
+        let set = unsafe {
+            libc::setsockopt(
+                self.stream().as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_PASSRIGHTS,
+                (&raw const no).cast(),
+                size_of_val(&no) as libc::socklen_t,
+            )
+        };
+        set == 0
     }
 
     /// The next so many bytes.
