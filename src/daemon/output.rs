@@ -146,9 +146,13 @@ pub(super) fn transmit(
         return send(socket, bytes, FLAGS);
     };
     match send_with(&socket, bytes, &**descriptor, FLAGS) {
-        // Too many are under way, all over the system, or the connection is none that they can
-        // take: the answer is worth something without it.
-        Err(Errno::TOOMANYREFS | Errno::INVAL | Errno::OPNOTSUPP) => send(socket, bytes, FLAGS),
+        // The answer is worth something without it, if
+        //  1. too many are under way, all over the system;
+        //  2. the connection is none that they can take;
+        //  3. the peer has told the kernel that it takes none (SO_PASSRIGHTS, since Linux 6.16).
+        Err(Errno::TOOMANYREFS | Errno::INVAL | Errno::OPNOTSUPP | Errno::PERM) => {
+            send(socket, bytes, FLAGS)
+        }
         sent => sent,
     }
 }
