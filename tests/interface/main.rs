@@ -28,6 +28,7 @@ mod get_status;
 mod increment;
 mod introduction;
 mod list;
+mod open_map;
 mod patterns;
 mod set;
 mod types;
@@ -39,7 +40,7 @@ use std::collections::BTreeSet;
 use sentences::Sentence;
 
 /// All tables.
-const CHAPTERS: [&[Sentence]; 14] = [
+const CHAPTERS: [&[Sentence]; 15] = [
     introduction::PROVED,
     patterns::PROVED,
     types::PROVED,
@@ -52,6 +53,7 @@ const CHAPTERS: [&[Sentence]; 14] = [
     wait::PROVED,
     increment::PROVED,
     apply::PROVED,
+    open_map::PROVED,
     get_status::PROVED,
     errors::PROVED,
 ];
