@@ -252,6 +252,63 @@ fn a_reader_of_another_user_changes_nothing() {
     drop(hers);
 }
 
+/// The kernel counts descriptors that were sent and not taken as the sender's, up to its limit of open
+/// files, and they lie there also when the connection is closed. Who opened one connection after the
+/// other, asked for the map on each and ended it, took the map from everybody.
+#[test]
+fn descriptors_that_nobody_takes_are_in_nobodys_way() {
+    use std::net::Shutdown;
+    use std::os::unix::process::CommandExt as _;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    const SERVICE: u32 = 20_004;
+    /// More than one user can have connections, and fewer than she tries.
+    const OPEN_FILES: u64 = 1_200;
+    let files = |most, maximum| {
+        let (current, maximum) = (Some(most), maximum);
+        setrlimit(Resource::Nofile, Rlimit { current, maximum })
+    };
+    files(4_096, getrlimit(Resource::Nofile).maximum).expect("no more than there can be");
+    let daemon = Daemon::launch(|command, folder| {
+        for path in [folder, &folder.join("notify")] {
+            std::os::unix::fs::chown(path, Some(SERVICE), None).expect("we are root");
+        }
+        command.arg("--address").arg(folder.join("socket"));
+        // SAFETY: one system call.
+        unsafe { command.pre_exec(move || Ok(files(OPEN_FILES, Some(OPEN_FILES))?)) };
+        command.uid(SERVICE);
+    });
+    let allow = |path, mode| set_permissions(path, Permissions::from_mode(mode));
+    allow(daemon.folder(), 0o755).expect("we are root");
+    allow(&daemon.socket(), 0o666).expect("we are root");
+    let question = frame(&call("io.globstash.OpenMap", json!({})));
+    let hers: Vec<_> = as_mallory(|| {
+        let ask = |_| {
+            let stream = UnixStream::connect(daemon.socket()).expect("everybody may");
+            rustix::io::write(&stream, &question).expect("it listens");
+            stream.shutdown(Shutdown::Write).expect("it is connected");
+            stream
+        };
+        (0..OPEN_FILES + 100).map(ask).collect()
+    });
+    // After all of hers were answered.
+    let mut client = Client::at(&*daemon.socket()).unwrap();
+    client.set("k", "v").unwrap();
+    let stash = client.attach().unwrap();
+    assert!(stash.is_mapped(), "there is none left");
+    // What she takes, or gives up, is hers to ask for again.
+    drop(hers);
+    let own = || {
+        let stream = UnixStream::connect(daemon.socket()).expect("everybody may");
+        rustix::io::write(&stream, &question).expect("it listens");
+        let mut buffer = [0; 4096];
+        let length = rustix::io::read(&stream, &mut buffer).expect("a reply");
+        !String::from_utf8_lossy(&buffer[..length]).contains("LimitExceeded")
+    };
+    common::eventually("she has connections again", || as_mallory(own));
+}
+
 /// With leave to write, or of what could become shorter, or of another kind: nobody maps that.
 #[test]
 fn a_map_that_could_do_harm_is_not_taken() {
