@@ -17,6 +17,7 @@ use super::contract::{Caller, Serve, Unfinished};
 use super::output::{Output, transmit};
 use super::poller::EventFlags;
 use super::table::Token;
+use super::untaken::Untaken;
 use crate::sys::enclosure::has_taken_all;
 use crate::sys::peer::Peer;
 use crate::wire::frame::Framer;
@@ -343,6 +344,16 @@ impl<J: Unfinished> Connection<J> {
         if self.ended && !self.deaf && self.job.as_ref().is_some_and(is_gone) {
             self.hang_up();
         }
+    }
+
+    /// What has to be kept of it when it is closed, because it was sent a descriptor that it has not
+    /// taken.
+    pub(super) fn into_untaken(self) -> Option<Untaken> {
+        if !self.has_enclosed || has_taken_all(&self.stream) {
+            return None;
+        }
+        let (stream, _seat) = (self.stream, self.seat.ok()?);
+        Some(Untaken { stream, _seat })
     }
 
     /// Whether it takes no more answers.

@@ -57,6 +57,7 @@ mod store;
 mod supervise;
 mod table;
 mod timer;
+mod untaken;
 mod watch;
 mod watches;
 

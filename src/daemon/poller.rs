@@ -63,6 +63,12 @@ impl Poller {
         )?)
     }
 
+    /// Tells nothing more of a descriptor that is not closed.
+    pub(crate) fn remove(&self, descriptor: impl AsFd) {
+        // If it is not there, nothing is told of it either.
+        let _ = epoll::delete(&self.epoll, descriptor);
+    }
+
     /// Waits until a descriptor is ready or `timeout` is over; without one, for as long as it
     /// takes. Appends to `ready` which are, by their names.
     pub(crate) fn wait(

@@ -23,6 +23,7 @@ use super::log::Sparingly;
 use super::poller::{Deadlines, EventFlags, Poller};
 use super::queue::Queue;
 use super::table::{Table, Token};
+use super::untaken::AllUntaken;
 use crate::sys::listen::Bound;
 use crate::sys::manager;
 use crate::sys::signals::{Signal, Signals};
@@ -101,6 +102,8 @@ pub(crate) struct Server<S: Serve> {
     queue: Queue,
     /// How many connections are there only to be told that they are too many, of each user.
     refused: HashMap<u32, usize>,
+    /// What is left of those that have not taken a descriptor.
+    untaken: AllUntaken,
     accept_paused: bool,
     /// Whether it pays to ask for more before sleeping.
     spin: Spin,
@@ -141,6 +144,7 @@ impl<S: Serve> Server<S> {
             deadlines: Deadlines::default(),
             queue: Queue::default(),
             refused: HashMap::new(),
+            untaken: AllUntaken::default(),
             accept_paused: false,
             spin: Spin::new(true),
             watchdog: manager::watchdog_interval(),
@@ -157,6 +161,7 @@ impl<S: Serve> Server<S> {
 
     /// Takes in a connection.
     pub(crate) fn add(&mut self, stream: OwnedFd) -> io::Result<()> {
+        self.untaken.look();
         let connection = Connection::new(stream, &mut self.accounts)?;
         let is_refused = connection.is_refused();
         if is_refused {
@@ -491,7 +496,10 @@ impl<S: Serve> Server<S> {
             self.deadlines.cancel(noted, Due::Connection(token));
         }
         self.service.leave(token);
-        drop(connection);
+        if let Some(untaken) = connection.into_untaken() {
+            self.poller.remove(&untaken.stream);
+            self.untaken.keep(untaken);
+        }
         if self.accept_paused {
             self.accept_again();
         }
