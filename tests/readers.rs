@@ -298,6 +298,31 @@ fn a_service_that_takes_the_place_of_a_lost_one_is_noticed() {
     assert_eq!(handle.get().unwrap(), Some(&b"new"[..]));
 }
 
+/// Who reads now and then is told by the first read already: not what the lost one knew, an hour later.
+#[test]
+fn the_first_read_sees_the_service_that_took_the_place_of_a_lost_one() {
+    let mut daemon = Daemon::start();
+    let (mut client, stash) = attach(&daemon);
+    let mut seen = 0;
+    for n in 0..10 {
+        client.set("k", "old").unwrap();
+        assert_eq!(stash.get("k").unwrap(), Some("old".into()));
+        daemon.signal(Signal::KILL);
+        daemon.restart();
+        client.set("k", "new").unwrap();
+        let first = match n % 3 {
+            0 => stash.get("k").unwrap(),
+            1 => stash.handle("k").get().unwrap().map(|value| value.into()),
+            _ => stash.scan("k").unwrap().remove(0).value,
+        };
+        seen += u32::from(first == Some("new".into()));
+        let sees_it = || stash.get("k").unwrap() == Some("new".into());
+        eventually("the other service is noticed", sees_it);
+    }
+    // A read does not wait for long, and the machine may be busy.
+    assert!(seen > 0);
+}
+
 #[test]
 fn a_forked_process_reads_on_its_own() {
     let mut daemon = Daemon::start();
