@@ -74,9 +74,10 @@ pub enum WhenGone {
 /// After a crash or a reload the same memory is read on. After a stop everything is forgotten: the next
 /// read asks for the memory of the service that follows, which starts it if systemd listens for it.
 /// What is read while there is none, [`WhenGone`] decides. That the service has died is seen in
-/// the memory itself; then somebody is asked from time to time, without waiting, whether there is
-/// another one. So if a service is lost with its memory, which nobody looked after, the variables
-/// of the one that takes its place are seen after some 10 ms.
+/// the memory itself; then it is asked from time to time whether there is another one: the first time
+/// with up to 10 ms for the answer, then without waiting. So if a service is lost with its memory,
+/// which nobody looked after, the variables of the one that takes its place are seen after some
+/// 20 ms, and until then what the lost one knew.
 ///
 /// A variable that expires is deleted by the service, and there until it has done so: after its time
 /// has run out it can be read as long as the service is away or hangs.

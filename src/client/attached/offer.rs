@@ -44,9 +44,9 @@ impl Offer {
         Some(connection)
     }
 
-    /// What was offered, if the answer is there.
-    pub(super) fn of(connection: &mut Connection) -> Result<Offer, Broken> {
-        Offer::receive(connection, Expect::Event(Some(Duration::ZERO)))
+    /// What was offered, if the answer comes within this time, or is there already.
+    pub(super) fn within(limit: Duration, connection: &mut Connection) -> Result<Offer, Broken> {
+        Offer::receive(connection, Expect::Event(Some(limit)))
     }
 
     fn receive(connection: &mut Connection, expect: Expect) -> Result<Offer, Broken> {

@@ -24,6 +24,10 @@ use crate::map::View;
 /// is back within 60 ms where systemd looks after it.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// When nobody has looked for so long, a look waits for the answer, for up to [`LOOK`]: who reads that
+/// seldom has time, and would be told by the next read only.
+const SELDOM: Duration = Duration::from_secs(1);
+
 /// How long between two attempts to get a map where there was none.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -40,7 +44,7 @@ pub(super) struct Shared {
     /// The number of the map that is read, or [`NONE`].
     current: AtomicU64,
     began: Instant,
-    /// When somebody looked last whether there is another map, in ms since then.
+    /// When somebody looked last whether there is another map, in ms since then; 0 if nobody has.
     looked: AtomicU64,
     first: Own,
 }
@@ -99,7 +103,8 @@ impl Shared {
             when_gone,
             current: AtomicU64::new(current),
             began: Instant::now(),
-            looked: AtomicU64::new(0),
+            // Who was just told that there is none need not ask again at once.
+            looked: AtomicU64::new(u64::from(current == NONE)),
         })
     }
 
@@ -130,16 +135,18 @@ impl Shared {
     }
 
     /// No service writes the map: is there another one by now, with another map? Looks from time to
-    /// time, and never waits.
+    /// time, and waits a moment only if nobody has for long.
     #[cold]
     pub(super) fn orphaned(&self, number: u64) -> Then {
         if self.when_gone == WhenGone::Fail {
             return Then::Ask;
         }
         // Before anything else: mostly it is not, and then nothing is to be asked of the system.
-        if self.current() == number && !self.is_time(LOOK) {
-            return Then::Take;
-        }
+        let patience = match self.current() == number {
+            true if self.is_time(SELDOM) => LOOK,
+            true if !self.is_time(LOOK) => return Then::Take,
+            _ => Duration::ZERO,
+        };
         let mut following = match self.own().following.try_lock() {
             Ok(following) => following,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -148,11 +155,11 @@ impl Shared {
         if self.current() != number {
             return Then::Again;
         }
-        let Some(mut question) = following.question.take() else {
-            following.question = Offer::ask_for(&self.route);
+        let question = following.question.take();
+        let Some(mut question) = question.or_else(|| Offer::ask_for(&self.route)) else {
             return Then::Take;
         };
-        match Offer::of(&mut question) {
+        match Offer::within(patience, &mut question) {
             Ok(offer) if offer.instance() == following.instance() => Then::Take,
             Ok(offer) => {
                 self.read_on(&mut following, &offer);
@@ -211,8 +218,11 @@ impl Shared {
     /// From now on this map is read, or none if it cannot be.
     fn read_on(&self, following: &mut Following, offer: &Offer) {
         following.map = offer.take().map(Mapped::new);
-        self.looked.store(self.age(), Ordering::Relaxed);
-        let number = following.map.as_ref().map_or(NONE, |map| map.number);
+        let (number, looked) = match &following.map {
+            Some(map) => (map.number, 0),
+            None => (NONE, self.age().max(1)),
+        };
+        self.looked.store(looked, Ordering::Relaxed);
         self.current.store(number, Ordering::Release);
     }
 
@@ -231,13 +241,13 @@ impl Shared {
         None
     }
 
-    /// Whether the last look was so long ago; if so, this is the next one.
+    /// Whether the last look was so long ago, or there was none; if so, this is the next one.
     fn is_time(&self, pause: Duration) -> bool {
         let now = self.age();
         let looked = self.looked.load(Ordering::Relaxed);
-        let is_time = u128::from(now.saturating_sub(looked)) >= pause.as_millis();
+        let is_time = looked == 0 || u128::from(now.saturating_sub(looked)) >= pause.as_millis();
         if is_time {
-            self.looked.store(now, Ordering::Relaxed);
+            self.looked.store(now.max(1), Ordering::Relaxed);
         }
         is_time
     }
