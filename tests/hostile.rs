@@ -443,6 +443,50 @@ fn a_map_that_could_do_harm_is_not_taken() {
     }
 }
 
+/// Byte by byte, each with another descriptor, and never an end: who asks for the map was held as long
+/// as it pleased whoever answered, and kept every descriptor.
+#[test]
+fn an_answer_without_end_is_not_waited_for() {
+    use std::os::unix::net::UnixListener;
+    use std::time::{Duration, Instant};
+
+    use globstash::{Error, Options};
+
+    const TIMEOUT: Duration = Duration::from_millis(100);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("impostor");
+    let listener = UnixListener::bind(&path).unwrap();
+    let file = rustix::pipe::pipe().unwrap().0;
+    let target = |fd: &str| std::fs::read_link(format!("/proc/self/fd/{fd}"));
+    let ours = target(&file.as_raw_fd().to_string()).unwrap();
+    let is_ours = |fd: &io::Result<std::fs::DirEntry>| {
+        let name = fd.as_ref().unwrap().file_name();
+        target(&name.to_string_lossy()).is_ok_and(|target| target == ours)
+    };
+    let open = || {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap();
+        all.filter(is_ours).count()
+    };
+    let client = Options::new().timeout(TIMEOUT).at(&*path).unwrap();
+    let _idle = listener.accept().unwrap();
+    thread::scope(|scope| {
+        let attach = scope.spawn(|| client.attach());
+        let (stream, _) = listener.accept().unwrap();
+        let begin = Instant::now();
+        let mut most = 0;
+        // Longer than anybody has to wait for a whole message.
+        while !attach.is_finished() && begin.elapsed() < 30 * TIMEOUT {
+            thread::sleep(Duration::from_millis(1));
+            send_with(&stream, b" ", Some(&file));
+            most = most.max(open());
+        }
+        drop(stream);
+        let failed = attach.join().unwrap().unwrap_err();
+        assert!(matches!(failed, Error::Silent { .. }), "{failed}");
+        assert!(most < 10, "{most} descriptors");
+    });
+}
+
 fn send_with(stream: &UnixStream, message: &[u8], file: Option<&OwnedFd>) {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     use std::os::fd::AsFd as _;
@@ -454,6 +498,8 @@ fn send_with(stream: &UnixStream, message: &[u8], file: Option<&OwnedFd>) {
         assert!(along.push(SendAncillaryMessage::ScmRights(&files)));
     }
     let bytes = [io::IoSlice::new(message)];
-    let sent = sendmsg(stream, &bytes, &mut along, SendFlags::empty()).unwrap();
-    assert_eq!(sent, message.len());
+    // Who was sent enough may be gone.
+    if let Ok(sent) = sendmsg(stream, &bytes, &mut along, SendFlags::NOSIGNAL) {
+        assert_eq!(sent, message.len());
+    }
 }
