@@ -135,12 +135,7 @@ impl Connection {
                 return Ok(read(message));
             }
             self.arrived.rest();
-            if let Expect::Answer(limit) | Expect::Event(Some(limit)) = expect
-                && self.arrived.waiting() > 0
-                && began.get_or_insert_with(Instant::now).elapsed() > limit.saturating_mul(WHOLE)
-            {
-                return Err(Broken::Silent);
-            }
+            self.check_whole(expect, &mut began)?;
             let limit = match expect {
                 Expect::Answer(limit) => {
                     if self.spin.is_due() && self.spin()? {
@@ -193,21 +188,39 @@ impl Connection {
                 RecvFlags::empty()
             }
         };
+        let mut began: Option<Instant> = None;
         loop {
             if let Some(message) = self.arrived.next()? {
                 return Ok((read(message), std::mem::take(&mut self.enclosed)));
             }
             self.arrived.rest();
+            self.check_whole(expect, &mut began)?;
             let mut chunk = [0; ENCLOSED];
             match receive_with(&self.socket, &mut chunk, flags) {
                 Ok((0, _)) => return Err(Broken::Lost),
                 Ok((length, descriptors)) => {
                     self.arrived.push(&chunk[..length]);
-                    self.enclosed.extend(descriptors);
+                    // They come with the first byte.
+                    if self.enclosed.is_empty() {
+                        self.enclosed = descriptors;
+                    }
                 }
                 Err(errno) => return Err(Broken::of(errno)),
             }
         }
+    }
+
+    /// The rest of a message that has begun to come may take so long and no longer, if it is waited
+    /// for at all.
+    fn check_whole(&self, expect: Expect, began: &mut Option<Instant>) -> Result<(), Broken> {
+        if let Expect::Answer(limit) | Expect::Event(Some(limit)) = expect
+            && !limit.is_zero()
+            && self.arrived.waiting() > 0
+            && began.get_or_insert_with(Instant::now).elapsed() > limit.saturating_mul(WHOLE)
+        {
+            return Err(Broken::Silent);
+        }
+        Ok(())
     }
 
     /// Asks for some µs whether something is there, without sleeping. True if so.
