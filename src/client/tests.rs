@@ -679,6 +679,66 @@ fn a_watch_can_be_asked_without_waiting() {
     assert!(watch.try_next().is_none());
 }
 
+/// Waits for the descriptor again and again, until there is something to tell.
+fn told_in_a_loop(watch: &mut Watch) -> Result<Event, Error> {
+    loop {
+        if let Some(event) = watch.try_next() {
+            return event;
+        }
+        let flags = rustix::event::PollFlags::IN;
+        let mut readable = [rustix::event::PollFd::new(watch, flags)];
+        rustix::event::poll(&mut readable, None).unwrap();
+    }
+}
+
+/// It slept until the service was back, up to five seconds, in a loop that had other things to do.
+#[test]
+fn a_watch_in_a_loop_does_not_sleep_while_the_service_is_away() {
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({}))
+            .tells(json!({"events": [], "revision": 7, "instance": "one", "upToDate": true}));
+    });
+    let mut watch = fake
+        .client()
+        .watch_with(Patterns::all(), Start::Now, Fields::VALUES)
+        .unwrap();
+    // Its last act.
+    drop(fake);
+    assert!(watch.try_next().is_none());
+    let event = told_in_a_loop(&mut watch);
+    assert!(matches!(event, Err(Error::Unreachable { .. })), "{event:?}");
+    assert!(watch.try_next().is_none());
+}
+
+#[test]
+fn a_watch_in_a_loop_resumes_where_it_was() {
+    let again = json!({"afterRevision": 7, "instance": "one"});
+    let fake = Fake::new(move |listener| {
+        accept(&listener)
+            .hears("Watch", json!({}))
+            .tells(json!({"events": [], "revision": 7, "instance": "one", "upToDate": true}));
+        // It is back, and goes again; then it has no room yet.
+        drop(accept(&listener));
+        accept(&listener)
+            .hears("Watch", again.clone())
+            .says(json!({"error": "io.globstash.LimitExceeded",
+                "parameters": {"limit": "watches", "maximum": 1}}));
+        accept(&listener)
+            .hears("Watch", again)
+            .tells(json!({"events": [set("a", "1", 8)], "revision": 8, "upToDate": true}))
+            .tells(json!({"events": [set("a", "2", 9)], "revision": 9, "upToDate": true}))
+            .hears_the_end();
+    });
+    let mut watch = fake
+        .client()
+        .watch_with(Patterns::all(), Start::Now, Fields::VALUES)
+        .unwrap();
+    for expected in ["a=1@8", "a=2@9"] {
+        assert_eq!(told(Some(told_in_a_loop(&mut watch))), expected);
+    }
+}
+
 #[test]
 fn a_watch_resumes_where_it_was() {
     let fake = Fake::new(|listener| {

@@ -1,6 +1,26 @@
 /* The service goes and comes back in the middle, also as another instance. Says when that may happen, and
  * hears that it has. */
+#define _POSIX_C_SOURCE 200809L
 #include "check.h"
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Forks a child, which has all that its parent had at this moment. It ends with its parent at the latest. */
+static pid_t keep_in_a_child(void)
+{
+    char end;
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &end, 1) != 0);
+    }
+    CHECK(child > 0);
+    return child;
+}
 
 static void over_an_outage(const char *what)
 {
@@ -24,6 +44,9 @@ int main(void)
     CHECK(globstash_watch_wait(watch, &event, 60000) == 1 && strcmp(event.key, "kept") == 0);
     CHECK(globstash_watch_next(watch, &event) == 0);
 
+    struct pollfd ready = {.fd = descriptor, .events = POLLIN};
+    pid_t child = keep_in_a_child();
+
     over_an_outage("crash");
     CHECK(globstash_get("kept", value, sizeof value) == 1 && strcmp(value, "1") == 0);
     CHECK(globstash_variable_get(variable, &read) == 1 && strcmp(read, "1") == 0);
@@ -31,6 +54,9 @@ int main(void)
     CHECK(globstash_variable_changed(variable) == 1);
     CHECK(globstash_watch_wait(watch, &event, 60000) == 1 && strcmp(event.value, "2") == 0);
     CHECK(globstash_watch_next(watch, &event) == 0);
+    /* The connection that was lost is still open in the child. */
+    CHECK(poll(&ready, 1, 0) == 0);
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
 
     over_an_outage("restart");
     CHECK(globstash_get_at(stash, "kept", value, sizeof value, NULL) == 0);
@@ -45,8 +71,12 @@ int main(void)
         set |= event.change == GLOBSTASH_CHANGE_SET && strcmp(event.key, "new") == 0;
     }
     CHECK(globstash_watch_fd(watch) == descriptor);
+    CHECK(globstash_watch_next(watch, &event) == 0);
 
     over_an_outage("end");
+    /* Nothing to tell yet; who waits is woken to look for the service again. */
+    CHECK(globstash_watch_next(watch, &event) == 0);
+    CHECK(poll(&ready, 1, 60000) == 1);
     FAILS(globstash_set("kept", "4"), GLOBSTASH_ERROR_UNREACHABLE, "start it with");
     FAILS(globstash_exists_at(stash, "kept", NULL), GLOBSTASH_ERROR_UNREACHABLE, "no service at");
     CHECK(globstash_watch_wait(watch, &event, 60000) == GLOBSTASH_ERROR_UNREACHABLE);
