@@ -656,7 +656,8 @@ globstash_watch *globstash_watch_open(globstash_stash *stash,
 int globstash_watch_fd(globstash_watch *watch);
 
 /**
- * The next change, if there is one already. It does not sleep, except while the service is away.
+ * The next change, if there is one already. It does not sleep; while the service is away, the descriptor
+ * tells when to call this again, so that it can look whether the service is back.
  *
  * Returns 1 if there is one, 0 if there is nothing to tell now, and a negative number if the watch has
  * failed; then nothing more comes but the same number.

@@ -103,7 +103,7 @@ impl Watch {
         }
     }
 
-    /// The next event, if it is there; sleeps only while the service is away.
+    /// The next event, if it is there; does not sleep.
     fn try_next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let next = self.with(|watch| py.detach(|| watch.try_next()))?;
         self.told(py, next.flatten())

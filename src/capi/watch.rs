@@ -4,14 +4,14 @@
 //! that a loop which asked for it once need not ask again when the service was away.
 
 use std::ffi::{c_char, c_int, c_uint};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process;
 use std::time::{Duration, Instant};
 
 use libc::size_t;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use crate::client::{self, Change, Start};
 
@@ -73,13 +73,24 @@ pub struct Event {
 #[derive(Debug)]
 pub struct Watch {
     watch: client::Watch,
-    /// Readable when the connection is.
+    /// Readable when what hangs in it is.
     poll: OwnedFd,
+    hung: Option<Hung>,
     shown: Shown,
     /// Whose connection it is.
     process: u32,
     /// Why nothing more comes.
     ended: Option<Failure>,
+}
+
+/// What the descriptor tells of.
+#[derive(Debug)]
+struct Hung {
+    /// Which of those that the watch has had.
+    source: (u64, bool),
+    /// A copy, to be taken out before it is closed. What is closed leaves by itself only if no process
+    /// that was forked from this one still has it; else it would be readable for ever.
+    copy: OwnedFd,
 }
 
 /// Begins to watch the variables that match a pattern, see globstash_list_open(); NULL: all.
@@ -112,9 +123,10 @@ pub unsafe extern "C" fn globstash_watch_open(
         };
         let poll = epoll::create(CreateFlags::CLOEXEC).map_err(no_poll)?;
         let watch = stash.ask(|client| client.watch_with(patterns, start, fields))?;
-        let watch = Watch {
+        let mut watch = Watch {
             watch,
             poll,
+            hung: None,
             shown: Shown::default(),
             process: process::id(),
             ended: None,
@@ -145,7 +157,8 @@ pub unsafe extern "C" fn globstash_watch_fd(watch: *mut Watch) -> c_int {
     })
 }
 
-/// The next change, if there is one already. It does not sleep, except while the service is away.
+/// The next change, if there is one already. It does not sleep; while the service is away, the descriptor
+/// tells when to call this again, so that it can look whether the service is back.
 ///
 /// Returns 1 if there is one, 0 if there is nothing to tell now, and a negative number if the watch has
 /// failed; then nothing more comes but the same number.
@@ -246,14 +259,20 @@ impl Watch {
         }
     }
 
-    /// Has the descriptor tell of the connection that there is now: it may be a new one, and one that
-    /// was closed has left by itself.
-    fn hang_in(&self) -> Result<(), Failure> {
-        let (data, flags) = (EventData::new_u64(0), EventFlags::IN);
-        match retry_on_intr(|| epoll::add(&self.poll, self.watch.as_fd(), data, flags)) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(no_poll(errno)),
+    /// Has the descriptor tell of what the watch waits for now.
+    fn hang_in(&mut self) -> Result<(), Failure> {
+        let source = self.watch.source();
+        if self.hung.as_ref().is_some_and(|hung| hung.source == source) {
+            return Ok(());
         }
+        if let Some(hung) = self.hung.take() {
+            epoll::delete(&self.poll, &hung.copy).map_err(no_poll)?;
+        }
+        let copy = fcntl_dupfd_cloexec(&self.watch, 0).map_err(no_poll)?;
+        let (data, flags) = (EventData::new_u64(0), EventFlags::IN);
+        epoll::add(&self.poll, &copy, data, flags).map_err(no_poll)?;
+        self.hung = Some(Hung { source, copy });
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! The types that travel come from varlink_generator; nothing of that is seen outside.
 
+mod absence;
 pub(crate) mod address;
 mod attached;
 mod batch;

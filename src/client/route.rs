@@ -91,23 +91,35 @@ impl Route {
         loop {
             outage.wait()?;
             let limit = self.options.timeout.min(outage.left());
-            let found = match self.connect(limit) {
-                Ok(connection) => {
-                    // If it comes to no more than that.
-                    outage.why = Some(self.broken(Broken::Lost));
-                    return Ok(connection);
-                }
-                Err(found) if found.is_nobody() => found,
-                Err(error) => return Err(error),
-            };
-            // Whoever served there was killed, and with it whoever looked after it.
-            if found.is_left_behind()
-                && let Err(why) = self.start()
-            {
-                return Err(found.and_not_started(why));
+            if let Some(connection) = self.try_reopen(outage, limit)? {
+                return Ok(connection);
             }
-            outage.because(found);
         }
+    }
+
+    /// Tries once to open a connection, for no longer than this; `None` if nobody is there yet.
+    pub(super) fn try_reopen(
+        &self,
+        outage: &mut Outage,
+        limit: Duration,
+    ) -> Result<Option<Connection>, Error> {
+        let found = match self.connect(limit) {
+            Ok(connection) => {
+                // If it comes to no more than that.
+                outage.why = Some(self.broken(Broken::Lost));
+                return Ok(Some(connection));
+            }
+            Err(found) if found.is_nobody() => found,
+            Err(error) => return Err(error),
+        };
+        // Whoever served there was killed, and with it whoever looked after it.
+        if found.is_left_behind()
+            && let Err(why) = self.start()
+        {
+            return Err(found.and_not_started(why));
+        }
+        outage.because(found);
+        Ok(None)
     }
 
     /// Sends a request and receives its first reply, on the connection given if there is one.
@@ -233,17 +245,28 @@ impl Outage {
     }
 
     /// Waits before the next attempt, also before the first: it may be one of many, with a service
-    /// that hangs up. If the time is over, and there was an attempt, tells how that ended.
+    /// that hangs up.
     fn wait(&mut self) -> Result<(), Error> {
+        thread::sleep(self.until_next()?);
+        Ok(())
+    }
+
+    /// How long to wait for that. If the time is over, and there was an attempt, tells how that ended.
+    pub(super) fn until_next(&mut self) -> Result<Duration, Error> {
         let left = self.left();
         if left.is_zero()
             && let Some(why) = self.why.take()
         {
             return Err(why);
         }
-        thread::sleep(self.pause.min(left));
-        self.pause = (self.pause * 2).clamp(PAUSE.0, PAUSE.1);
-        Ok(())
+        Ok(self.next_pause().min(left))
+    }
+
+    /// Each is longer than the last.
+    pub(super) fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (pause * 2).clamp(PAUSE.0, PAUSE.1);
+        pause
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_derive::Deserialize;
 
+use super::absence::{Absence, Alarm};
 use super::connection::{Broken, Connection, Expect};
 use super::entry::{self, Change, Event, Revision, Writer};
 use super::error::Error;
@@ -45,8 +46,9 @@ const ROOM: usize = 4096;
 /// # Beside other things to wait for
 ///
 /// A watch has a descriptor, to be used with `poll` and its like, and [`Watch::try_next`], which
-/// does not sleep. The descriptor tells of what has not been received: take everything that
-/// `try_next` gives before waiting for it. It may be another one afterwards.
+/// does not sleep. The descriptor tells of what has not been received, and, while the service is
+/// away, of when to look for it again: take everything that `try_next` gives before waiting for it.
+/// It may be another one afterwards.
 #[derive(Debug)]
 pub struct Watch {
     route: Route,
@@ -56,6 +58,10 @@ pub struct Watch {
     served_since: Option<Instant>,
     /// The last time that it was away, if it has not served for long since.
     outage: Option<Outage>,
+    /// That it is away now.
+    absence: Option<Absence>,
+    /// Wakes those who wait for the descriptor to the next attempt. Made when there is the first.
+    alarm: Option<Alarm>,
     /// Up to where it had seen everything when it was last lost.
     lost_at: Option<Option<Revision>>,
     state: State,
@@ -144,6 +150,8 @@ impl Watch {
             connection,
             served_since: None,
             outage: None,
+            absence: None,
+            alarm: None,
             lost_at: None,
             state,
             has_failed: false,
@@ -154,16 +162,10 @@ impl Watch {
 
     /// The next change if it is there already; `None` if there is nothing to tell at this moment.
     ///
-    /// Does not sleep, except while the service is away, see above.
+    /// Does not sleep.
     pub fn try_next(&mut self) -> Option<Result<Event, Error>> {
         self.guarded(|watch| {
-            while watch.state.events.is_empty() {
-                match watch.connection.try_receive(message::reply) {
-                    Ok(None) => break,
-                    Ok(Some(reply)) => watch.heard(Ok(reply))?,
-                    Err(broken) => watch.heard(Err(broken))?,
-                }
-            }
+            while watch.state.events.is_empty() && watch.try_receive()? {}
             Ok(watch.state.hand_out())
         })
     }
@@ -251,10 +253,28 @@ impl Watch {
         result.transpose()
     }
 
+    /// Which descriptor it has: two are the same only if these are. So many may have had one number.
+    #[cfg(feature = "capi")]
+    pub(crate) fn source(&self) -> (u64, bool) {
+        (self.connection.number, self.waking().is_some())
+    }
+
     /// Waits for the next reply.
     fn receive(&mut self) -> Result<(), Error> {
+        if let Some(absence) = self.absence.take() {
+            return self.resume(absence);
+        }
         let reply = self.connection.receive(Expect::Event(None), message::reply);
         self.heard(reply)
+    }
+
+    /// Receives the next reply if it is there; false if nothing is.
+    fn try_receive(&mut self) -> Result<bool, Error> {
+        if let Some(absence) = self.absence.take() {
+            return self.try_resume(absence);
+        }
+        let reply = self.connection.try_receive(message::reply).transpose();
+        reply.map_or(Ok(false), |reply| self.heard(reply).map(|()| true))
     }
 
     fn heard(
@@ -264,7 +284,10 @@ impl Watch {
         match reply {
             Ok(Ok(reply)) => self.take_in(reply),
             Ok(Err(problem)) => Err(self.route.problem(problem)),
-            Err(Broken::Lost) => self.resume(),
+            Err(Broken::Lost) => {
+                self.lose();
+                Ok(())
+            }
             Err(broken) => Err(self.route.broken(broken)),
         }
     }
@@ -276,46 +299,127 @@ impl Watch {
         if self.state.is_up_to_date {
             self.served_since.get_or_insert_with(Instant::now);
         }
-        match reply.continues {
-            true => Ok(()),
-            // The service has ended the watch, though not the connection.
-            false => self.resume(),
+        // The service has ended the watch, though not the connection.
+        if !reply.continues {
+            self.lose();
         }
+        Ok(())
     }
 
-    /// Goes on where it was, on a new connection.
-    fn resume(&mut self) -> Result<(), Error> {
+    /// The service is away.
+    fn lose(&mut self) {
         self.state.is_up_to_date = false;
         self.args.initial = self.args.initial.filter(|_| self.state.cursor.is_none());
         self.args.afterRevision = self.state.cursor.map(Revision::into_wire);
         self.args.instance = Some(self.state.instance.clone());
-        let request = message::request("Watch", &self.args, Replies::Many);
         let served = self.served_since.take();
         let served = served.map_or(Duration::ZERO, |since| since.elapsed());
         // A service that often goes, but gets on in between, is no reason to give up.
         let has_moved = self.lost_at.is_some_and(|lost| self.state.cursor != lost);
         self.lost_at = Some(self.state.cursor);
         let before = self.outage.take().filter(|_| !has_moved);
-        let mut outage = Outage::of_lost(served, before);
+        self.absence = Some(Absence::begin(Outage::of_lost(served, before)));
+    }
+
+    /// Goes on where it was, on a new connection, as soon as there can be one.
+    fn resume(&mut self, mut absence: Absence) -> Result<(), Error> {
+        let answer = Expect::Answer(self.route.options.timeout);
         loop {
-            self.connection = self.route.reopen(&mut outage)?;
-            let expected = Expect::Answer(self.route.options.timeout);
-            let reply = self.connection.send(&request).and_then(|()| {
-                self.connection
-                    .receive(expected, message::reply::<WireReply>)
-            });
-            match reply {
-                Ok(Ok(reply)) if reply.continues => {
-                    self.outage = Some(outage);
-                    return self.take_in(reply);
+            let asked = match absence.asked.take() {
+                Some(_) => Ok(()),
+                None => {
+                    self.connection = self.route.reopen(&mut absence.outage)?;
+                    self.ask()
                 }
-                // All callers come back at the same time.
-                Ok(Err(Problem::Refused(error))) if error.may_pass() => outage.because(error),
-                Ok(Err(problem)) => return Err(self.route.problem(problem)),
-                Ok(Ok(_)) | Err(Broken::Lost) => {}
-                Err(broken) => return Err(self.route.broken(broken)),
+            };
+            let reply = asked.and_then(|()| self.connection.receive(answer, message::reply));
+            if self.is_back(reply, &mut absence.outage)? {
+                self.outage = Some(absence.outage);
+                return Ok(());
             }
         }
+    }
+
+    /// The same without waiting: one attempt, if it is time for one; false if there is nothing yet.
+    fn try_resume(&mut self, mut absence: Absence) -> Result<bool, Error> {
+        if absence.is_due() {
+            if self.attempt(&mut absence)? {
+                self.outage = Some(absence.outage);
+                return Ok(true);
+            }
+            let pause = absence.until_next()?;
+            self.wake_in(pause)?;
+        }
+        self.absence = Some(absence);
+        Ok(false)
+    }
+
+    fn attempt(&mut self, absence: &mut Absence) -> Result<bool, Error> {
+        if absence.is_new() {
+            return Ok(false);
+        }
+        if absence.asked.is_none() {
+            match self.route.try_reopen(&mut absence.outage, Duration::ZERO) {
+                Ok(Some(connection)) => self.connection = connection,
+                Ok(None) => return Ok(false),
+                // Too many want the same.
+                Err(error @ Error::Silent { .. }) => {
+                    absence.outage.because(error);
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+            if let Err(broken) = self.ask() {
+                return self.is_back(Err(broken), &mut absence.outage);
+            }
+            absence.asked = Some(Instant::now());
+        }
+        let reply = match self.connection.try_receive(message::reply).transpose() {
+            Some(reply) => reply,
+            None if absence.is_asked_within(self.route.options.timeout) => return Ok(false),
+            None => Err(Broken::Silent),
+        };
+        absence.asked = None;
+        self.is_back(reply, &mut absence.outage)
+    }
+
+    fn ask(&mut self) -> Result<(), Broken> {
+        let request = message::request("Watch", &self.args, Replies::Many);
+        self.connection.send(&request)
+    }
+
+    /// What the service has said first: whether it is there again.
+    fn is_back(
+        &mut self,
+        reply: Result<Result<Reply<WireReply>, Problem>, Broken>,
+        outage: &mut Outage,
+    ) -> Result<bool, Error> {
+        match reply {
+            Ok(Ok(reply)) if reply.continues => self.take_in(reply).map(|()| true),
+            // All callers come back at the same time.
+            Ok(Err(Problem::Refused(error))) if error.may_pass() => {
+                outage.because(error);
+                Ok(false)
+            }
+            Ok(Err(problem)) => Err(self.route.problem(problem)),
+            Ok(Ok(_)) | Err(Broken::Lost) => Ok(false),
+            Err(broken) => Err(self.route.broken(broken)),
+        }
+    }
+
+    fn wake_in(&mut self, pause: Duration) -> Result<(), Error> {
+        let set = match &self.alarm {
+            Some(alarm) => alarm.set(pause),
+            None => Alarm::new().and_then(|alarm| self.alarm.insert(alarm).set(pause)),
+        };
+        let Route { address, options } = &self.route;
+        set.map_err(|errno| Error::of_connecting(address, errno, options.timeout))
+    }
+
+    /// What wakes those who wait, if that is not the connection.
+    fn waking(&self) -> Option<&Alarm> {
+        let is_set = self.absence.as_ref().is_some_and(|it| !it.is_new());
+        self.alarm.as_ref().filter(|_| is_set)
     }
 }
 
@@ -334,7 +438,10 @@ impl Iterator for Watch {
 
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.connection.as_fd()
+        match self.waking() {
+            Some(alarm) => alarm.as_fd(),
+            None => self.connection.as_fd(),
+        }
     }
 }
 
