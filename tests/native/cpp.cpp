@@ -69,13 +69,50 @@ static void failures()
     CHECK(!globstash::exists(std::string_view("no\0ne", 5), code) && code == errc::key);
     CHECK(!globstash::get(std::string(1000, 'k'), code) && code == errc::key);
     CHECK(!globstash::erase("a=b", code) && code == errc::key);
-    globstash::stash none("unix:/none/such", 0ms, 0, code);
-    CHECK(code == errc::unreachable);
+    CHECK(!globstash::stash::open("unix:/none/such", 0ms, 0, code) && code == errc::unreachable);
     globstash::terms past;
     past.ttl(-1ms);
     CHECK(globstash::set("a", "", past, code) == 0 && code == errc::argument);
     past.ttl(0ms);
     CHECK(globstash::set("a", "", past, code) == 0 && code == errc::argument);
+    // What fork() returns if it fails stood for the calling process.
+    CHECK(globstash::set("a", "", globstash::terms().process(-1), code) == 0);
+    CHECK(code == errc::argument);
+}
+
+// What is meant for one service must not go to another, which may be everybody's.
+static void a_handle_is_never_that_of_the_whole_process_by_accident()
+{
+    globstash::stash stash(std::getenv("GLOBSTASH_ADDRESS"));
+    globstash::stash moved = std::move(stash);
+    CHECK(stash.c() != nullptr && moved.c() == stash.c());
+    globstash::stash assigned;
+    assigned = std::move(moved);
+    CHECK(moved.c() != nullptr && assigned.c() == stash.c());
+}
+
+// A NUL inside ended them, so that another pattern was meant, and then one that matches nothing.
+static void a_nul_is_refused_wherever_c_would_take_it_for_the_end()
+{
+    std::string_view nul("a\0b", 3);
+    std::error_code code;
+    CHECK(globstash::stash().erase_matching(nul, code) == 0 && code == errc::pattern);
+    globstash::stash().list(nul, 0, code);
+    CHECK(code == errc::pattern);
+    globstash::stash().increment("sum", nul, code);
+    CHECK(code == errc::argument);
+    CHECK(!globstash::stash::open(nul, 0ms, 0, code) && code == errc::address);
+}
+
+// A deadline minus the present time is negative when it has passed: that waited for ever.
+static void a_time_that_has_passed_is_no_time()
+{
+    auto watch = globstash::stash().watch("never");
+    CHECK(!watch.wait(-1ms) && !globstash::wait("never", -1ms));
+    globstash::set("late", "");
+    CHECK(globstash::stash().expire("late", -1ms) && !globstash::exists("late"));
+    globstash::set("late", "", globstash::terms().ttl(1h));
+    CHECK(globstash::stash().expire("late") && globstash::erase("late"));
 }
 
 static void conditions()
@@ -167,4 +204,7 @@ int main()
     many();
     variables_and_watches();
     waits();
+    a_handle_is_never_that_of_the_whole_process_by_accident();
+    a_nul_is_refused_wherever_c_would_take_it_for_the_end();
+    a_time_that_has_passed_is_no_time();
 }

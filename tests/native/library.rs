@@ -87,11 +87,16 @@ fn the_headers_compile_alone_in_every_language_that_they_are_for() {
         command.args(["-x", language, &format!("-std={standard}"), "-fsyntax-only"]);
         done(command.args(STRICT).args(&flags).arg(&header));
     }
-    for standard in ["c++17", "c++20", "gnu++23"] {
+    for (standard, exceptions) in [
+        ("c++17", "-fexceptions"),
+        ("c++17", "-fno-exceptions"),
+        ("c++20", "-fexceptions"),
+        ("gnu++23", "-fexceptions"),
+    ] {
         let alone = folder().join("alone.cpp");
         fs::write(&alone, "#include <globstash.hpp>\nint main() {}\n").unwrap();
         let mut command = Command::new("c++");
-        command.args([&format!("-std={standard}"), "-fsyntax-only"]);
+        command.args([&format!("-std={standard}"), exceptions, "-fsyntax-only"]);
         done(command.args(STRICT).args(&flags).arg(alone));
     }
 }
@@ -111,8 +116,19 @@ fn pkg_config_knows_the_version_and_the_places() {
 
 #[test]
 fn a_program_can_have_the_library_inside() {
+    has_it_inside("hello-inside", None);
+}
+
+/// What pkg-config said had to be had was not there for such a program.
+#[test]
+fn a_program_can_have_everything_inside() {
+    has_it_inside("hello-static", Some("-static"));
+    has_it_inside("hello-static-pie", Some("-static-pie"));
+}
+
+fn has_it_inside(name: &str, how: Option<&str>) {
     let daemon = Daemon::start();
-    let program = folder().join("hello-static");
+    let program = folder().join(name);
     // What stands behind the library's name is what it needs itself.
     let flags = pkg_config(&["--cflags", "--libs", "--static"])
         .into_iter()
@@ -123,6 +139,7 @@ fn a_program_can_have_the_library_inside() {
     let mut command = Command::new("cc");
     command
         .arg("-std=c99")
+        .args(how)
         .args(STRICT)
         .arg(source("examples/c/hello.c"));
     done(command.arg("-o").arg(&program).args(flags));
