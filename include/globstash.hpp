@@ -10,7 +10,8 @@
  *
  * Nothing but this header and the C library, see globstash.h for what each call does. Every call has two
  * forms: one throws globstash::error, which is a std::system_error; one takes a std::error_code as its last
- * argument, and throws nothing but std::bad_alloc. Keys and values are std::string_view, and values
+ * argument, and throws nothing but std::bad_alloc. With -fno-exceptions the first form ends the program
+ * where it would throw. Keys and values are std::string_view, and values
  * can have any bytes.
  *
  * A stash can be used by all threads at the same time; a variable, a list or a watch by one at a time.
@@ -20,6 +21,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <memory>
@@ -39,8 +42,8 @@ using revision_t = std::uint64_t;
 
 using milliseconds = std::chrono::milliseconds;
 
-/** As a time limit: none. */
-inline constexpr milliseconds forever{-1};
+/** As a time limit: none. A negative one has passed already, as that of a deadline in the past. */
+inline constexpr milliseconds forever = milliseconds::max();
 
 /** What can go wrong: the values of a std::error_code of category(). */
 enum class errc {
@@ -135,6 +138,24 @@ private:
 
 namespace detail {
 
+[[noreturn]] inline void raise(std::error_code code)
+{
+#ifdef __cpp_exceptions
+    throw error(code, globstash_error_text());
+#else
+    std::fprintf(stderr, "globstash: %s (%s)\n", globstash_error_text(), code.message().c_str());
+    std::abort();
+#endif
+}
+
+/** A time limit as C has it. */
+inline std::int64_t limit(milliseconds time) noexcept
+{
+    if (time == forever)
+        return -1;
+    return time.count() < 0 ? 0 : time.count();
+}
+
 /** Calls a form with an error code, and throws what it tells. */
 template <typename F> auto thrown(F call)
 {
@@ -142,11 +163,11 @@ template <typename F> auto thrown(F call)
     if constexpr (std::is_void_v<decltype(call(code))>) {
         call(code);
         if (code)
-            throw error(code, globstash_error_text());
+            raise(code);
     } else {
         auto result = call(code);
         if (code)
-            throw error(code, globstash_error_text());
+            raise(code);
         return result;
     }
 }
@@ -169,9 +190,9 @@ class c_string {
 public:
     explicit c_string(std::string_view text)
     {
-        // C would take a NUL for the end. No key has one, nor a control character: let it be refused.
+        // C would take a NUL for the end. Only UTF-8 is taken, for whatever it is: let it be refused.
         if (text.find('\0') != text.npos)
-            text = "\x01";
+            text = "\xff";
         char *to = room;
         if (text.size() >= sizeof room) {
             longer = std::make_unique<char[]>(text.size() + 1);
@@ -277,7 +298,8 @@ public:
     /** It is deleted when this process ends. */
     terms &process(std::int64_t pid)
     {
-        given.pid = pid ? pid : INT64_MIN;
+        // What fork() and its like return if they fail is no process, least of all the caller.
+        given.pid = pid > 0 ? pid : INT64_MIN;
         return *this;
     }
 
@@ -478,7 +500,7 @@ public:
     std::optional<event> wait(milliseconds timeout, std::error_code &code)
     {
         globstash_event it;
-        return told(globstash_watch_wait(handle.get(), &it, timeout.count()), it, code);
+        return told(globstash_watch_wait(handle.get(), &it, detail::limit(timeout)), it, code);
     }
 
     /** Whether what was told adds up to the present state. */
@@ -511,28 +533,34 @@ public:
     /** That of the whole process, which connects by itself with the first call. */
     stash() = default;
 
+    // It is copied also where others are moved: what is left would be that of the whole process, and go
+    // on with other variables.
+    stash(const stash &) = default;
+    stash &operator=(const stash &) = default;
+
     /** To the service at an address, which may take so long to answer; 0: five seconds. */
     explicit stash(std::string_view address, milliseconds timeout = milliseconds(0), unsigned flags = 0)
     {
-        detail::thrown([&](std::error_code &code) { *this = stash(address, timeout, flags, code); });
+        *this = *detail::thrown(
+            [&](std::error_code &code) { return open(address, timeout, flags, code); });
     }
 
-    stash(std::string_view address, milliseconds timeout, unsigned flags, std::error_code &code)
+    /** The same; nothing if it fails. */
+    static std::optional<stash> open(std::string_view address, milliseconds timeout, unsigned flags,
+                                     std::error_code &code)
     {
-        take(globstash_open(detail::c_string(address), timeout.count(), flags), code);
+        return taken(globstash_open(detail::c_string(address), timeout.count(), flags), code);
     }
 
     /** To the user's own service. */
     static stash user(milliseconds timeout = milliseconds(0), unsigned flags = 0)
     {
-        return detail::thrown([&](std::error_code &code) { return user(timeout, flags, code); });
+        return *detail::thrown([&](std::error_code &code) { return user(timeout, flags, code); });
     }
 
-    static stash user(milliseconds timeout, unsigned flags, std::error_code &code)
+    static std::optional<stash> user(milliseconds timeout, unsigned flags, std::error_code &code)
     {
-        stash own;
-        own.take(globstash_open_user(timeout.count(), flags), code);
-        return own;
+        return taken(globstash_open_user(timeout.count(), flags), code);
     }
 
     /** The value of a variable; nothing if it is not defined. */
@@ -633,7 +661,7 @@ public:
 
     bool expire(std::string_view key, milliseconds ttl, std::error_code &code) const
     {
-        int defined = globstash_expire_at(c(), detail::c_string(key), ttl.count());
+        int defined = globstash_expire_at(c(), detail::c_string(key), detail::limit(ttl));
         return detail::succeeded(defined, code) && defined;
     }
 
@@ -682,8 +710,8 @@ public:
         detail::c_string name(key);
         globstash_condition until = wanted.c();
         reading found{};
-        ssize_t length = globstash_wait_at(c(), name, &until, timeout.count(), &room[0], room.size(),
-                                           &found.revision);
+        ssize_t length = globstash_wait_at(c(), name, &until, detail::limit(timeout), &room[0],
+                                           room.size(), &found.revision);
         if (!detail::succeeded(length, code) || !found.revision)
             return std::nullopt;
         if (static_cast<std::size_t>(length) >= room.size())
@@ -755,10 +783,13 @@ public:
     globstash_stash *c() const noexcept { return handle.get(); }
 
 private:
-    void take(globstash_stash *opened, std::error_code &code)
+    static std::optional<stash> taken(globstash_stash *opened, std::error_code &code)
     {
-        if (detail::succeeded(opened, code))
-            handle.reset(opened, [](globstash_stash *it) { globstash_close(it); });
+        if (!detail::succeeded(opened, code))
+            return std::nullopt;
+        stash own;
+        own.handle.reset(opened, [](globstash_stash *it) { globstash_close(it); });
+        return own;
     }
 
     std::shared_ptr<globstash_stash> handle;
