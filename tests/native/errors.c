@@ -1,6 +1,9 @@
 /* What no call may be given, or cannot do: a number and a sentence each, and no crash. */
+#define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define ARGUMENT GLOBSTASH_ERROR_ARGUMENT
 
@@ -95,6 +98,20 @@ static void services(void)
     FAILS_TO_OPEN(globstash_open(NULL, 0, 1), ARGUMENT, "flags that mean nothing here: 0x1");
 }
 
+/* There is a service; it cannot be asked for want of a descriptor. */
+static void no_descriptors(void)
+{
+    struct rlimit before, none;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    int next = dup(0);
+    CHECK(next > 0 && close(next) == 0);
+    none.rlim_cur = (rlim_t)next;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    FAILS_TO_OPEN(globstash_open(NULL, 0, 0), GLOBSTASH_ERROR_RESOURCES, "open files");
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
 static void *elsewhere(void *unused)
 {
     (void)unused;
@@ -110,6 +127,7 @@ int main(void)
     keys_and_patterns();
     terms();
     services();
+    no_descriptors();
     pthread_t thread;
     CHECK(globstash_set(NULL, "") < 0);
     CHECK(pthread_create(&thread, NULL, elsewhere, NULL) == 0);

@@ -123,9 +123,7 @@ fn readme(language: &str, file: &str, print: &str) {
     let (includes, code): (Vec<_>, Vec<_>) = code.lines().partition(is_include);
     let (includes, code) = (includes.join("\n"), code.join("\n"));
     let program = folder().join(file);
-    let text = format!(
-        "#include <stdio.h>\n{includes}\nint main(void)\n{{\n{code}\n{print}\nreturn 0;\n}}\n"
-    );
+    let text = format!("{includes}\nint main(void)\n{{\n{code}\n{print}\nreturn 0;\n}}\n");
     fs::write(&program, text).unwrap();
     let daemon = Daemon::start();
     let mut command = run(
