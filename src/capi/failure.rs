@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -97,6 +98,7 @@ impl Code {
             Error::InvalidAddress(_)
             | Error::InvalidEnvironment { .. }
             | Error::NoUserAddress(_) => Code::Address,
+            Error::Unreachable { error, .. } if has_run_out(error) => Code::Resources,
             Error::Unreachable { .. } => Code::Unreachable,
             Error::Silent { .. } => Code::Silent,
             Error::Lost { .. } => Code::Lost,
@@ -142,6 +144,12 @@ impl Code {
             Code::Internal => c"a bug in globstash",
         }
     }
+}
+
+/// Whether nobody could be asked for want of what the machine gives.
+fn has_run_out(error: &io::Error) -> bool {
+    let known = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+    error.raw_os_error().is_some_and(|it| known.contains(&it))
 }
 
 /// Why a function failed: a number and a text. Small, because on the way of what does not fail every byte of
