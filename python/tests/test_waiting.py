@@ -218,6 +218,42 @@ class Asyncio(Case):
 
         self.assertEqual(self.run_async(main()), [f"k/{n}" for n in range(100)])
 
+    def test_others_run_while_there_is_much_to_tell(self):
+        many = 1000
+        with self.stash.batch() as batch:
+            for n in range(many):
+                batch.set(f"k/{n}", n)
+
+        async def main():
+            turns, told = 0, 0
+
+            async def other():
+                nonlocal turns
+                while told < many:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            task = asyncio.create_task(other())
+            async for _ in self.stash.watch("k/"):
+                told += 1
+                if told == many:
+                    break
+            await task
+            return turns
+
+        self.assertGreater(self.run_async(main()), 10)
+
+    def test_it_can_be_closed_when_its_loop_is(self):
+        loop = asyncio.new_event_loop()
+        watch = self.stash.watch()
+        task = loop.create_task(self._keys(watch))
+        # That it is left behind is meant.
+        task._log_destroy_pending = False
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        watch.close()
+        self.assertEqual(list(watch), [])
+
     def test_it_ends_when_it_is_closed(self):
         async def main():
             watch = self.stash.watch()
