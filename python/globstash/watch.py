@@ -9,6 +9,10 @@ from globstash import _native
 from globstash.types import Event, Position
 
 
+#: So many events are told one after the other before others of the loop have a turn.
+_TURN = 32
+
+
 class Watch(Iterator[Event], AsyncIterator[Event]):
     """Changes of variables, in the order in which they were made.
 
@@ -29,6 +33,8 @@ class Watch(Iterator[Event], AsyncIterator[Event]):
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Future[None], int] | None = None
         # A step that may have to wait for the service; kept when who has begun it is cancelled.
         self._step: asyncio.Future[Event | None] | None = None
+        # How many events were told since others of the loop had a turn.
+        self._told = 0
 
     def __iter__(self) -> Watch:
         return self
@@ -45,9 +51,16 @@ class Watch(Iterator[Event], AsyncIterator[Event]):
     async def __anext__(self) -> Event:
         loop = asyncio.get_running_loop()
         while not self._native.closed:
+            if self._told == _TURN:
+                self._told = 0
+                # Before an event is taken: none is lost if this is cancelled.
+                await asyncio.sleep(0)
+                continue
             event = await self._stepped(loop)
             if event is not None:
+                self._told += 1
                 return event
+            self._told = 0
             if not self._native.closed and not self._native.is_lost():
                 await self._readable(loop)
         raise StopAsyncIteration
@@ -81,8 +94,9 @@ class Watch(Iterator[Event], AsyncIterator[Event]):
         if self._waiting is not None:
             loop, woken, descriptor = self._waiting
             self._waiting = None
-            loop.remove_reader(descriptor)
-            _wake(woken)
+            if not loop.is_closed():
+                loop.remove_reader(descriptor)
+                _wake(woken)
 
     def try_next(self) -> Event | None:
         """The next event if it is there already, else None."""
