@@ -41,6 +41,22 @@ class Values(Case):
             self.stash.set("k", number)
             self.assertEqual(self.stash.get("k"), text)
 
+    def test_numbers_are_their_digits_whatever_their_type_prints(self):
+        # As an IntEnum does: before Python 3.11 its members print their names.
+        class Level(int):
+            def __str__(self):
+                return "Level.HIGH"
+
+            __repr__ = __str__
+
+        class Half(float):
+            __str__ = __repr__ = lambda self: "a half"
+
+        for number, text in [(Level(3), "3"), (Half(0.5), "0.5")]:
+            self.stash.set("k", number)
+            self.assertEqual(self.stash.get("k"), text)
+            self.assertEqual(self.stash.increment("k", number), 2 * float(text))
+
     def test_what_is_no_value_is_refused(self):
         for given in [None, True, [1], {"a": 1}, object()]:
             with self.assertRaises(TypeError):
@@ -115,6 +131,24 @@ class Values(Case):
         with self.assertRaises(ValueError) as failed:
             self.stash.increment("n")
         self.assertIsInstance(failed.exception, globstash.NotNumeric)
+
+    def test_small_and_large_numbers_are_added_as_well(self):
+        # Python writes these with an exponent.
+        self.assertEqual(self.stash.increment("n", 1e-7), 1e-7)
+        self.assertEqual(self.stash["n"], "0.0000001")
+        self.assertEqual(self.stash.increment("m", 1e16), 10**16)
+        with self.stash.batch() as batch:
+            batch.increment("n", -1e-7)
+        self.assertEqual(self.stash["n"], "0")
+
+    def test_what_cannot_be_added_is_told_as_it_was_given(self):
+        for wrong in [float("nan"), float("-inf")]:
+            with self.assertRaisesRegex(ValueError, str(wrong)):
+                self.stash.increment("n", wrong)
+        for wrong in [10**40, 1e-30]:
+            with self.assertRaisesRegex(globstash.InvalidValue, "18 digits"):
+                self.stash.increment("n", wrong)
+        self.assertNotIn("n", self.stash)
 
     def test_a_batch_is_done_at_once_or_not_at_all(self):
         with self.stash.batch() as batch:
