@@ -20,7 +20,7 @@ pub struct Seconds(pub Duration);
 /// A pattern, or several.
 pub struct Which(pub Vec<String>);
 
-/// A number as it is added: exactly as it prints.
+/// A number as it is added: exactly as it prints, without an exponent.
 pub struct Number(pub String);
 
 impl<'py> FromPyObject<'_, 'py> for Value {
@@ -37,13 +37,13 @@ impl<'py> FromPyObject<'_, 'py> for Value {
             let bytes = given.py().get_type::<PyBytes>().call1((given,))?;
             return Ok(Value(bytes.extract()?));
         }
-        let Number(digits) = given.extract().map_err(|_: PyErr| {
-            let given = given.get_type().name();
-            let given = given.map_or_else(|_| "something else".into(), |name| name.to_string());
-            let problem = format!("a value is str, bytes, int or float, not {given}");
-            PyTypeError::new_err(problem)
-        })?;
-        Ok(Value(digits.into_bytes()))
+        if is_number(&given) {
+            return Ok(Value(digits(&given)?.into_bytes()));
+        }
+        let given = given.get_type().name();
+        let given = given.map_or_else(|_| "something else".into(), |name| name.to_string());
+        let problem = format!("a value is str, bytes, int or float, not {given}");
+        Err(PyTypeError::new_err(problem))
     }
 }
 
@@ -51,13 +51,39 @@ impl<'py> FromPyObject<'_, 'py> for Number {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Number> {
-        let is_number = given.is_instance_of::<PyInt>() || given.is_instance_of::<PyFloat>();
-        // True is an int, but hardly meant to be 'True'.
-        if !is_number || given.is_instance_of::<PyBool>() {
+        if !is_number(&given) {
             return Err(PyTypeError::new_err("a number is int or float"));
         }
-        Ok(Number(given.str()?.to_str()?.to_owned()))
+        let digits = digits(&given)?;
+        if digits.contains(['n', 'i']) {
+            let problem = format!("{digits} cannot be added, nor be a limit of a sum");
+            return Err(PyValueError::new_err(problem));
+        }
+        if !digits.contains('e') {
+            return Ok(Number(digits));
+        }
+        // The service takes no exponents.
+        let decimal = given.py().import("decimal")?.getattr("Decimal")?;
+        let plain = decimal
+            .call1((digits,))?
+            .call_method1("__format__", ("f",))?;
+        Ok(Number(plain.extract()?))
     }
+}
+
+/// True is an int, but hardly meant to be 'True'.
+fn is_number(given: &Bound<PyAny>) -> bool {
+    let is_number = given.is_instance_of::<PyInt>() || given.is_instance_of::<PyFloat>();
+    is_number && !given.is_instance_of::<PyBool>()
+}
+
+/// How int and float print it: types that are made of them may print something else, such as a name.
+fn digits(given: &Bound<PyAny>) -> PyResult<String> {
+    let class = match given.is_instance_of::<PyInt>() {
+        true => given.py().get_type::<PyInt>(),
+        false => given.py().get_type::<PyFloat>(),
+    };
+    class.call_method1("__repr__", (given,))?.extract()
 }
 
 impl<'py> FromPyObject<'_, 'py> for Seconds {

@@ -10,6 +10,13 @@ pub fn raised(py: Python, error: Error) -> PyErr {
     made(py, error).unwrap_or_else(|failed| failed)
 }
 
+/// An exception of a class in `globstash/errors.py`.
+pub fn named(py: Python, class: &str, problem: &str) -> PyErr {
+    let class = || py.import(MODULE)?.getattr(class);
+    let exception = class().and_then(|class| class.call1((problem,)));
+    exception.map_or_else(|failed| failed, PyErr::from_value)
+}
+
 fn made(py: Python, error: Error) -> PyResult<PyErr> {
     let class = py.import(MODULE)?.getattr(class(&error))?;
     let exception = class.call1((error.to_string(),))?;

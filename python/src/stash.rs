@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
 
 use crate::arguments::{Number, Seconds, Value, Which, condition, patterns};
 use crate::batch::Batch;
-use crate::error::raised;
+use crate::error::{self, raised};
 use crate::tell;
 use crate::variable::Variable;
 use crate::watch::Watch;
@@ -198,7 +198,10 @@ impl Stash {
         if let Some(Number(maximum)) = maximum {
             step = step.maximum(maximum);
         }
-        let sum = self.way.call(py, |client| client.increment_by(key, step))?;
+        let sum = self
+            .way
+            .try_call(py, |client| client.increment_by(key, step))
+            .map_err(|error| refused(py, error))?;
         match sum.value.contains('.') {
             true => py.get_type::<PyFloat>().call1((sum.value,)),
             false => py.get_type::<PyInt>().call1((sum.value,)),
@@ -394,6 +397,20 @@ impl Stash {
             list.collect()
         };
         self.way.call(py, list)
+    }
+}
+
+/// What it means that a parameter of an increment is refused, as the arguments are numbers by now.
+fn refused(py: Python, error: Error) -> PyErr {
+    match error {
+        Error::InvalidParameter { parameter } => {
+            let problem = format!(
+                "{parameter} does not do: a number has at most 18 digits and 18 decimals, \
+                 and a minimum is below the maximum"
+            );
+            error::named(py, "InvalidValue", &problem)
+        }
+        error => raised(py, error),
     }
 }
 
