@@ -65,9 +65,12 @@ class Waits(Case):
 class CtrlC(Case):
     """As a person would: a process that waits, and SIGINT."""
 
-    def end(self, code):
+    def end(self, code, is_away=False):
         process = self.python(code)
         self.assertEqual(process.stdout.readline(), "ready\n")
+        if is_away:
+            self.daemon.process.kill()
+            self.daemon.process.wait(WATCHDOG)
         sleeps(process.pid)
         process.send_signal(signal.SIGINT)
         process.wait(WATCHDOG)
@@ -83,14 +86,19 @@ class CtrlC(Case):
             "except KeyboardInterrupt: print('interrupted')"
         )
 
+    WATCH = (
+        "watch = stash.watch()\n"
+        "try:\n"
+        "    print('ready', flush=True)\n"
+        "    for event in watch: pass\n"
+        "except KeyboardInterrupt: print('interrupted')"
+    )
+
     def test_it_ends_a_watch(self):
-        self.end(
-            "watch = stash.watch()\n"
-            "try:\n"
-            "    print('ready', flush=True)\n"
-            "    for event in watch: pass\n"
-            "except KeyboardInterrupt: print('interrupted')"
-        )
+        self.end(self.WATCH)
+
+    def test_it_ends_a_watch_that_looks_for_the_service(self):
+        self.end(self.WATCH, is_away=True)
 
     def test_it_ends_a_watch_of_asyncio(self):
         self.end(
@@ -164,7 +172,6 @@ class Watches(Case):
         self.assertEqual(next(watch)[:2], ("deleted", "k"))
         self.stash["k"] = 2
         self.assertEqual(next(watch)[:3], ("set", "k", "2"))
-
 
     def test_it_ends_when_it_has_failed(self):
         watch = self.stash.watch()
@@ -280,11 +287,13 @@ class Asyncio(Case):
             watch = self.stash.watch()
             self.stash["k"] = 1
             await watch.__anext__()
+            threads = threading.active_count()
             self.daemon.end()
             step = asyncio.ensure_future(watch.__anext__())
             # The loop turns while the watch looks for a service.
             with self.assertRaises(asyncio.TimeoutError):
                 await asyncio.wait_for(step, 0.05)
+            self.assertEqual(threading.active_count(), threads, "no thread was needed")
             self.daemon.start()
             event = await watch.__anext__()
             self.assertEqual(event[:2], ("deleted", "k"))
