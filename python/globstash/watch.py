@@ -21,7 +21,7 @@ class Watch(Iterator[Event], AsyncIterator[Event]):
 
     waits for each, until Ctrl-C or an error ends it. `async for` does the same in a coroutine: it
     waits for the watch's descriptor, without a thread. If the service goes away, a watch goes on
-    where it was as soon as it is back, within 5 s; only then asyncio's default executor is used.
+    where it was as soon as it is back, within 5 s.
 
     Who does not keep up misses intermediate values, never the last one: see skipped. A watch is
     for one thread or coroutine, and for the process that began it.
@@ -31,8 +31,6 @@ class Watch(Iterator[Event], AsyncIterator[Event]):
         self._native = native
         # Of a coroutine that waits: the loop and what wakes it.
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Future[None], int] | None = None
-        # A step that may have to wait for the service; kept when who has begun it is cancelled.
-        self._step: asyncio.Future[Event | None] | None = None
         # How many events were told since others of the loop had a turn.
         self._told = 0
 
@@ -56,29 +54,17 @@ class Watch(Iterator[Event], AsyncIterator[Event]):
                 # Before an event is taken: none is lost if this is cancelled.
                 await asyncio.sleep(0)
                 continue
-            event = await self._stepped(loop)
+            event = self._native.try_next()
             if event is not None:
                 self._told += 1
                 return event
             self._told = 0
-            if not self._native.closed and not self._native.is_lost():
+            if not self._native.closed:
                 await self._readable(loop)
         raise StopAsyncIteration
 
-    async def _stepped(self, loop: asyncio.AbstractEventLoop) -> Event | None:
-        if self._step is None:
-            if not self._native.is_lost():
-                return self._native.try_next()
-            self._step = loop.run_in_executor(None, self._native.try_next)
-        step = self._step
-        try:
-            return await asyncio.shield(step)
-        finally:
-            if step.done():
-                self._step = None
-
     async def _readable(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Waits until there is something to read, or the watch is closed."""
+        """Waits until try_next may have more, or the watch is closed."""
         if self._waiting is not None:
             raise RuntimeError("another coroutine waits for this watch: begin one for each")
         woken: asyncio.Future[None] = loop.create_future()

@@ -7,15 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use globstash::{Error, Event};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use crate::error::raised;
 use crate::tell;
-
-const AT_ONCE: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
 
 #[pyclass(frozen, module = "globstash._native")]
 pub struct Watch {
@@ -88,12 +84,26 @@ impl Watch {
     }
 }
 
+/// Waits for the next event in a way that a signal ends also while the service is away.
+fn next(watch: &mut globstash::Watch) -> Option<Result<Event, Error>> {
+    loop {
+        if let Some(next) = watch.try_next() {
+            return Some(next);
+        }
+        let mut descriptors = [PollFd::new(watch, PollFlags::IN)];
+        // Whatever else can be wrong with it, its next step tells.
+        if poll(&mut descriptors, None) == Err(Errno::INTR) {
+            return Some(Err(Error::Interrupted));
+        }
+    }
+}
+
 #[pymethods]
 impl Watch {
     /// The next event; None if there is none any more.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         loop {
-            let next = self.with(|watch| py.detach(|| watch.next()))?.flatten();
+            let next = self.with(|watch| py.detach(|| next(watch)))?.flatten();
             if let Some(Err(Error::Interrupted)) = next {
                 // What a signal stands for is for its handler to say: Ctrl-C raises.
                 py.check_signals()?;
@@ -121,16 +131,6 @@ impl Watch {
                 None => return Ok(Vec::new()),
             }
         }
-    }
-
-    /// Whether the connection has ended, so that the next step may have to wait for the service.
-    fn is_lost(&self) -> PyResult<bool> {
-        let lost = self.with(|watch| {
-            let mut descriptors = [PollFd::new(watch, PollFlags::RDHUP)];
-            let ready = poll(&mut descriptors, Some(&AT_ONCE));
-            ready.is_ok_and(|count| count > 0)
-        })?;
-        Ok(lost.unwrap_or(false))
     }
 
     fn fileno(&self) -> PyResult<i32> {
