@@ -1,7 +1,7 @@
 //! The package for Python, as it is published: built as a wheel, and installed into a virtual
 //! environment of its own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -24,8 +24,14 @@ pub fn python() -> Command {
 
 /// The interpreter that has the package.
 pub fn executable() -> PathBuf {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(install).clone()
+    static PYTHON: OnceLock<(PathBuf, File)> = OnceLock::new();
+    let installed = PYTHON.get_or_init(|| {
+        // Another program of tests would install it anew while it is in use here.
+        let alone = File::create(target().join("python-installed.lock")).expect("a lock");
+        alone.lock().expect("it can be had");
+        (install(), alone)
+    });
+    installed.0.clone()
 }
 
 /// Where the package is installed.
