@@ -59,6 +59,10 @@ impl Plain {
 }
 
 impl Words for Plain {
+    fn lend(&self) -> impl Words {
+        self.clone()
+    }
+
     fn len(&self) -> usize {
         self.words.len()
     }

@@ -49,6 +49,20 @@ pub(super) unsafe fn key<'a>(key: *const c_char) -> Result<&'a str, Failure> {
     unsafe { text(key, "key", Code::Key) }
 }
 
+/// The bytes of a key, of which nothing is known but that NUL is none of them.
+///
+/// # Safety
+///
+/// It is NULL, or a string that ends with NUL.
+#[inline(always)]
+pub(super) unsafe fn key_bytes<'a>(key: *const c_char) -> Result<&'a [u8], Failure> {
+    match key.is_null() {
+        true => Err(missing("key")),
+        // SAFETY: passed on to the caller.
+        false => Ok(unsafe { CStr::from_ptr(key) }.to_bytes()),
+    }
+}
+
 /// A pattern; NULL stands for all variables.
 ///
 /// # Safety

@@ -1,6 +1,5 @@
 //! The calls with everything that can be said: on which handle, on which terms, and the revision.
 
-use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_void};
 
 use libc::{size_t, ssize_t};
@@ -8,20 +7,12 @@ use libc::{size_t, ssize_t};
 use crate::client::{Revision, Step};
 
 use super::arguments::{
-    fill, key as read_key, milliseconds, missing, optional, patterns, put, put_revision,
+    fill, key as read_key, key_bytes, milliseconds, missing, optional, patterns, put, put_revision,
     stash as of, text, value as read_value,
 };
 use super::failure::{Code, Failure, guard};
 use super::stash::Stash;
 use super::terms::{Condition, Terms};
-
-/// How large a value may be for the room that it was read into to be kept, in bytes.
-const ROOM: usize = 64 << 10;
-
-thread_local! {
-    /// Where values are read to on their way to a caller's buffer.
-    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Reads a variable, as globstash_get() does.
 ///
@@ -35,20 +26,20 @@ pub unsafe extern "C" fn globstash_get_at(
     size: size_t,
     revision: *mut u64,
 ) -> ssize_t {
+    // SAFETY: passed on to the caller.
+    let result = |found: Option<Revision>, value: &[u8]| unsafe {
+        put_revision(revision, found);
+        fill(buffer.cast(), size, value)
+    };
     guard(|| {
         // SAFETY: passed on to the caller.
-        let (stash, key) = unsafe { (of(stash), read_key(key)?) };
-        let attached = stash.attached()?;
-        with_room(|value| {
-            match attached.get_into(key, value) {
-                // SAFETY: passed on to the caller.
-                Ok(found) => unsafe {
-                    put_revision(revision, found);
-                    fill(buffer.cast(), size, value)
-                },
-                Err(error) => Err(error.into()),
-            }
-        })
+        let (of, bytes) = unsafe { (of(stash), key_bytes(key)?) };
+        let take = |revision, value: &[u8]| result(Some(revision), value);
+        match of.found_at_once(bytes, take) {
+            Some(result) => result,
+            // SAFETY: passed on to the caller.
+            None => unsafe { read(stash, key, result) },
+        }
     })
 }
 
@@ -70,11 +61,7 @@ pub unsafe extern "C" fn globstash_get_alloc(
         if value.is_null() {
             return Err(missing("value"));
         }
-        // SAFETY: passed on to the caller.
-        let (stash, key) = unsafe { (of(stash), read_key(key)?) };
-        let attached = stash.attached()?;
-        with_room(|bytes| {
-            let found = attached.get_into(key, bytes)?;
+        let copy = |found: Option<Revision>, bytes: &[u8]| {
             let size = bytes.len() + 1;
             // SAFETY: any size may be asked for.
             let memory = unsafe { libc::malloc(size) };
@@ -87,8 +74,28 @@ pub unsafe extern "C" fn globstash_get_alloc(
                 put_revision(revision, found);
                 fill(memory.cast(), size, bytes)
             }
-        })
+        };
+        // SAFETY: passed on to the caller.
+        unsafe { read(stash, key, copy) }
     })
+}
+
+/// Reads a variable, for `take`, wherever it has to be asked for.
+///
+/// # Safety
+///
+/// As of [`read_key`] and [`of`].
+#[inline(never)]
+unsafe fn read(
+    stash: *mut Stash,
+    key: *const c_char,
+    take: impl FnOnce(Option<Revision>, &[u8]) -> Result<ssize_t, Failure>,
+) -> Result<ssize_t, Failure> {
+    // SAFETY: passed on to the caller.
+    let (stash, key) = unsafe { (of(stash), read_key(key)?) };
+    let mut value = Vec::new();
+    let revision = stash.attached()?.get_into(key, &mut value)?;
+    take(revision, &value)
 }
 
 /// Defines a variable, or replaces its value, on some terms.
@@ -312,19 +319,4 @@ unsafe fn changed(
     }
     result?;
     Ok(())
-}
-
-/// Reads into room that is used again.
-#[inline(always)]
-fn with_room<T>(read: impl Fn(&mut Vec<u8>) -> Result<T, Failure>) -> Result<T, Failure> {
-    let done = READ.try_with(|room| {
-        let room = &mut room.borrow_mut();
-        let result = read(room);
-        if room.capacity() > ROOM {
-            **room = Vec::new();
-        }
-        result
-    });
-    // A thread that ends may have put its room away.
-    done.unwrap_or_else(|_| read(&mut Vec::new()))
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Address, Attached, Client, Error, Options, WhenGone};
+use crate::client::{Address, Attached, Client, Error, Options, Revision, WhenGone};
 
 /// How many connections of a process are kept for its next calls; as many threads as that can call at
 /// the same time, again and again, without connecting each time.
@@ -116,6 +116,18 @@ impl Stash {
             Some(attached) => Ok(attached),
             None => self.attach(),
         }
+    }
+
+    /// Gives to `take` what a variable has, if there is memory to read, which tells it at once.
+    #[inline(always)]
+    pub(super) fn found_at_once<T>(
+        &self,
+        key: &[u8],
+        take: impl FnOnce(Revision, &[u8]) -> T,
+    ) -> Option<T> {
+        // SAFETY: as in `attached`.
+        let attached = unsafe { self.attached.load(Acquire).as_ref() }?;
+        attached.found_at_once(key, take)
     }
 
     #[cold]

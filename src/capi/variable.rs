@@ -51,6 +51,10 @@ pub unsafe extern "C" fn globstash_variable_open(
 /// Returns 1 if so, else 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_variable_changed(variable: *mut Variable) -> c_int {
+    // SAFETY: passed on to the caller.
+    if unsafe { variable.as_ref() }.is_some_and(|variable| variable.handle.is_current()) {
+        return 0;
+    }
     guard(|| {
         // SAFETY: passed on to the caller.
         let variable = unsafe { object(variable, "variable") }?;
@@ -67,14 +71,20 @@ pub unsafe extern "C" fn globstash_variable_get(
     variable: *mut Variable,
     value: *mut *const c_char,
 ) -> ssize_t {
+    // SAFETY: passed on to the caller.
+    if let (Some(variable), Some(value)) = unsafe { (variable.as_ref(), value.as_mut()) }
+        && variable.is_current()
+    {
+        *value = variable.value.as_ptr().cast();
+        return variable.len();
+    }
     guard(|| {
         // SAFETY: passed on to the caller.
         let variable = unsafe { object(variable, "variable") }?;
         // SAFETY: passed on to the caller.
         let value = unsafe { object(value, "value") }?;
-        let bytes = variable.get()?;
-        *value = bytes.as_ptr().cast();
-        Ok((bytes.len() - 1).cast_signed())
+        *value = variable.get()?.as_ptr().cast();
+        Ok(variable.len())
     })
 }
 
@@ -95,7 +105,19 @@ pub unsafe extern "C" fn globstash_variable_close(variable: *mut Variable) -> *m
 }
 
 impl Variable {
+    /// Whether what was read last still holds, as far as can be told at once. Cannot panic, which is
+    /// why it needs no [`guard`].
     #[inline(always)]
+    fn is_current(&self) -> bool {
+        self.is_read && self.handle.is_current()
+    }
+
+    /// How long the value is, without its NUL.
+    #[inline(always)]
+    fn len(&self) -> ssize_t {
+        self.value.len().wrapping_sub(1).cast_signed()
+    }
+
     fn changed(&mut self) -> Result<bool, Failure> {
         let changed = self.handle.changed()?;
         self.is_read &= !changed;
@@ -103,7 +125,6 @@ impl Variable {
     }
 
     /// The value and a NUL.
-    #[inline(always)]
     fn get(&mut self) -> Result<&[u8], Failure> {
         if !self.is_read || self.changed()? {
             self.read()?;

@@ -17,6 +17,7 @@
 //! | `block`      | one variable, as words                                                   |
 //! | `table`      | finding the slot of a key                                                |
 //! | `reader`     | reading while somebody writes                                            |
+//! | `known`      | what readers remember                                                    |
 //! | `scan`       | reading everything as it was at one moment                               |
 //! | `writer`     | [`Map`]: reading and changing, for the one who owns it                   |
 //! | `batch`      | changing several variables in one step                                   |
@@ -28,9 +29,8 @@
 //! | `changes`    | the variables in the order of their last change                          |
 //! | `protection` | the steps that keep all this right, to be taken away in tests            |
 //!
-//! Programs that only read have `layout`, `words`, `segment`, `block`, `table`, `reader` and
-//! `scan`; the rest
-//! is the service's.
+//! Programs that only read have `layout`, `words`, `segment`, `block`, `table`, `reader`,
+//! `known` and `scan`; the rest is the service's.
 //!
 //! Knows bytes and revisions: no protocol, no meaning of a user, no clock.
 
@@ -42,6 +42,7 @@ mod block;
 mod bytes;
 #[cfg(feature = "service")]
 mod changes;
+mod known;
 mod layout;
 #[cfg(feature = "service")]
 mod order;
@@ -73,6 +74,8 @@ pub(crate) use self::reader::{Answer, Handle, Reader};
 pub(crate) use self::scan::{Item, Scan};
 #[allow(unused_imports, reason = "for benches and fuzzers")]
 pub(crate) use self::segment::View;
+#[allow(unused_imports, reason = "for benches and fuzzers")]
+pub(crate) use self::words::{Copied, Room};
 #[cfg(feature = "service")]
 pub(crate) use self::{
     batch::Change,

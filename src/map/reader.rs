@@ -6,16 +6,17 @@
 //! were before; otherwise it begins again. The argument is in `docs/design.md`, "Why a value is
 //! never torn".
 
-use std::cell::Cell;
+use std::sync::atomic::AtomicU64;
 
 use super::Revision;
 use super::block::{self, Head};
+use super::known::{Cell, Known, Memo};
 use super::layout::{
-    EMPTY, Hash, LINE, Meta, OWNER, PROBE_LINES, ROOT, SLOTS, STATE, State, TOMB, Table, stamp_of,
+    EMPTY, LINE, Meta, OWNER, PROBE_LINES, ROOT, SLOTS, STATE, State, TOMB, Table, stamp_of,
 };
 use super::protection::{Protection, kept};
 use super::table;
-use super::words::Words;
+use super::words::{Room, Words};
 
 /// How often a read begins again before it gives up. A value of 16 MiB that was replaced without a
 /// pause was read with two attempts on average.
@@ -40,42 +41,11 @@ pub(crate) enum Answer {
     Ended(State),
 }
 
-/// A map that is read.
-///
-/// It belongs to one thread, which has it remember a few things; others have readers of their own.
-pub(crate) struct Reader<W> {
+/// A map that is read. Threads can share it.
+pub(crate) struct Reader<W, C = AtomicU64> {
     words: W,
     /// In a box, so that the compiler may trust that all the rest stays as it is.
-    known: Box<Cell<Known>>,
-}
-
-/// What a root says, which never says anything else. The words of its table do not change either, as
-/// long as it is the root, except for slots and stamps.
-#[derive(Clone, Copy)]
-struct Known {
-    root: u64,
-    /// Its first line, in lines from the beginning of the segment.
-    line: u32,
-    /// By how much a hash is shifted to the right to be the number of a line.
-    shift: u32,
-    /// The seed of its hashes.
-    seed: u64,
-}
-
-impl Known {
-    /// No map ever has this root, which leads nowhere.
-    const NOTHING: Self = Known {
-        root: u64::MAX,
-        line: u32::MAX,
-        shift: 0,
-        seed: 0,
-    };
-
-    /// The first word of the line in which the search for a key begins.
-    #[inline(always)]
-    fn home(&self, hash: Hash) -> usize {
-        (self.line as usize + hash.0.wrapping_shr(self.shift) as usize) * LINE
-    }
+    memo: Box<Memo<C>>,
 }
 
 /// A key, with its value as it was last read and where that was.
@@ -116,17 +86,25 @@ enum Attempt {
 impl<W: Words> Reader<W> {
     /// A reader of a map that was checked to be one.
     pub(crate) fn new(words: W) -> Self {
-        let known = Box::new(Cell::new(Known::NOTHING));
-        Reader { words, known }
+        Reader::remembering(words, Memo::new(AtomicU64::new))
+    }
+}
+
+impl<W: Words, C: Cell> Reader<W, C> {
+    /// The same, with this to remember things in.
+    pub(crate) fn remembering(words: W, memo: Memo<C>) -> Self {
+        let memo = Box::new(memo);
+        Reader { words, memo }
     }
 
     /// What it reads.
-    pub(super) fn words(&self) -> &W {
+    pub(crate) fn words(&self) -> &W {
         &self.words
     }
 
     /// Reads a variable. On anything but [`Answer::Found`] nothing is said about `value`.
-    pub(crate) fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Answer {
+    #[inline]
+    pub(crate) fn get(&self, key: &[u8], value: &mut impl Room) -> Answer {
         self.find(key, value).0
     }
 
@@ -185,7 +163,7 @@ impl<W: Words> Reader<W> {
     }
 
     #[inline(always)]
-    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> (Answer, Option<Found>) {
+    fn find(&self, key: &[u8], value: &mut impl Room) -> (Answer, Option<Found>) {
         match self.attempt(key, value) {
             Attempt::Found(found) => (Answer::Found(found.revision), Some(found)),
             Attempt::Absent => (Answer::Absent, None),
@@ -195,7 +173,7 @@ impl<W: Words> Reader<W> {
     }
 
     #[cold]
-    fn find_again(&self, key: &[u8], value: &mut Vec<u8>) -> (Answer, Option<Found>) {
+    fn find_again(&self, key: &[u8], value: &mut impl Room) -> (Answer, Option<Found>) {
         for _ in 1..ATTEMPTS {
             match self.attempt(key, value) {
                 Attempt::Found(found) => return (Answer::Found(found.revision), Some(found)),
@@ -208,17 +186,16 @@ impl<W: Words> Reader<W> {
     }
 
     #[inline(always)]
-    fn attempt(&self, key: &[u8], value: &mut Vec<u8>) -> Attempt {
-        let words = &self.words;
+    fn attempt(&self, key: &[u8], value: &mut impl Room) -> Attempt {
+        let words = &self.words.lend();
         let root = words.load(ROOT);
         // The table was written before it became the root.
         if kept(Protection::RootFence) {
             words.acquire();
         }
-        if self.known.get().root != root && !self.learn(root) {
+        let Some(known) = self.memo.get(root).or_else(|| self.learn(root)) else {
             return Attempt::Ended;
-        }
-        let known = self.known.get();
+        };
         let hash = table::hash(key, known.seed);
         for line in 0..PROBE_LINES {
             let first = known.home(hash) + line * LINE;
@@ -242,7 +219,7 @@ impl<W: Words> Reader<W> {
                 let head = Head::from_word(head);
                 let is_key = head.key_len == key.len() && words.equal(block::key_word(block), key);
                 if !is_key {
-                    match self.holds(&spot) {
+                    match holds(words, &spot) {
                         true => continue,
                         false => return Attempt::Torn,
                     }
@@ -255,7 +232,7 @@ impl<W: Words> Reader<W> {
                     value: block.word() + block::value_word(key.len()),
                     len: head.value_len,
                 };
-                return match self.take(&found, value) {
+                return match take(words, &found, value) {
                     true => Attempt::Found(found),
                     false => Attempt::Torn,
                 };
@@ -267,64 +244,43 @@ impl<W: Words> Reader<W> {
         }
         words.acquire();
         match words.load(ROOT) == root || !kept(Protection::RootOfMiss) {
-            // Behind the end of the segment everything looks empty.
-            true if known.line as usize * LINE >= words.len() => Attempt::Ended,
             true => Attempt::Absent,
             false => Attempt::Torn,
         }
     }
 
-    /// Learns where the table of a root is, and how its keys are hashed; false if there is none.
-    ///
-    /// What is learned from a table that was replaced meanwhile is wrong, and harmless: this root
-    /// will never be seen again.
+    /// Learns where the table of a root is, and how its keys are hashed; `None` if there is none.
     #[cold]
-    fn learn(&self, root: u64) -> bool {
-        let table = Table::from_root(root).filter(|table| table.fits(self.words.len()));
-        let known = table.map(|table| Known {
-            root,
+    fn learn(&self, root: u64) -> Option<Known> {
+        let known = self.look_up(root)?;
+        self.memo.keep(|| {
+            let root = self.words.load(ROOT);
+            Some((root, self.look_up(root)?))
+        });
+        Some(known)
+    }
+
+    /// What is found in a table that was replaced meanwhile is wrong, and harmless: after the last
+    /// fence this root will never be seen again, by nobody who sees what was learned.
+    fn look_up(&self, root: u64) -> Option<Known> {
+        let words = &self.words;
+        if kept(Protection::RootFence) {
+            words.acquire();
+        }
+        let table = Table::from_root(root).filter(|table| table.fits(words.len()))?;
+        let seed = words.load(table.first_word());
+        words.acquire();
+        Some(Known {
             line: (table.line(0) / LINE) as u32,
             shift: 32 - table.bits,
-            seed: self.words.load(table.first_word()),
-        });
-        self.known.set(known.unwrap_or(Known::NOTHING));
-        known.is_some()
-    }
-
-    /// Copies a value out; false if it was not there any more.
-    #[inline(always)]
-    fn take(&self, found: &Found, value: &mut Vec<u8>) -> bool {
-        if found.len > SURE && !self.is_sure(*found) {
-            return false;
-        }
-        self.words.copy_all(found.value, found.len, value);
-        self.holds(&found.spot)
-    }
-
-    /// Whether a value is there and fits: of one that is not there, the length may be anything.
-    #[cold]
-    fn is_sure(&self, found: Found) -> bool {
-        found.len <= self.words.len() * 8 && self.holds(&found.spot)
+            seed,
+        })
     }
 
     /// Whether what was read since a spot was found is what the variable holds.
     #[inline(always)]
     pub(super) fn holds(&self, spot: &Spot) -> bool {
-        let words = &self.words;
-        if kept(Protection::ReaderFence) {
-            words.acquire();
-        }
-        if kept(Protection::Slot) && words.load(spot.slot) != spot.word {
-            return false;
-        }
-        words.acquire();
-        if kept(Protection::Stamp) && words.load(stamp_of(spot.slot)) != spot.stamp {
-            return false;
-        }
-        if !kept(Protection::RootOfHit) {
-            return true;
-        }
-        words.load(ROOT) == spot.root
+        holds(&self.words.lend(), spot)
     }
 
     #[cold]
@@ -334,6 +290,40 @@ impl<W: Words> Reader<W> {
             Some(state) => Answer::Ended(state),
         }
     }
+}
+
+/// Copies a value out; false if it was not there any more.
+#[inline(always)]
+fn take(words: &impl Words, found: &Found, value: &mut impl Room) -> bool {
+    if found.len > SURE && !is_sure(words, found) {
+        return false;
+    }
+    value.take(words, found.value, found.len);
+    holds(words, &found.spot)
+}
+
+/// Whether a value is there and fits: of one that is not there, the length may be anything.
+#[inline(never)]
+fn is_sure(words: &impl Words, found: &Found) -> bool {
+    found.len <= words.len() * 8 && holds(words, &found.spot)
+}
+
+#[inline(always)]
+fn holds(words: &impl Words, spot: &Spot) -> bool {
+    if kept(Protection::ReaderFence) {
+        words.acquire();
+    }
+    if kept(Protection::Slot) && words.load(spot.slot) != spot.word {
+        return false;
+    }
+    words.acquire();
+    if kept(Protection::Stamp) && words.load(stamp_of(spot.slot)) != spot.stamp {
+        return false;
+    }
+    if !kept(Protection::RootOfHit) {
+        return true;
+    }
+    words.load(ROOT) == spot.root
 }
 
 impl Handle {

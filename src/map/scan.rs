@@ -8,6 +8,7 @@
 
 use super::Revision;
 use super::block::{self, Head};
+use super::known::Cell;
 use super::layout::{EMPTY, Meta, PUBLISHED, REVISION, ROOT, SLOTS, State, TOMB, Table, stamp_of};
 use super::protection::{Protection, kept};
 use super::reader::{Answer, Reader, Spot};
@@ -35,7 +36,7 @@ pub(crate) enum Scan {
     Ended(State),
 }
 
-impl<W: Words> Reader<W> {
+impl<W: Words, C: Cell> Reader<W, C> {
     /// Reads the variables whose keys are wanted, in no order.
     pub(crate) fn scan(&self, is_wanted: impl Fn(&[u8]) -> bool) -> Scan {
         let words = self.words();

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat};
 use rustix::io::{Errno, pread};
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 use super::layout::{FIRST_PAGE, LAYOUT, LINE, MAGIC, MAP_MAX, PAGE, SLOTS, header};
 use super::words::{self, Words};
@@ -187,6 +187,14 @@ impl Mapping {
 
     #[inline(always)]
     fn equal(&self, from: usize, bytes: &[u8]) -> bool {
+        // As most keys are, of whatever length: without a loop.
+        if let Some((first, last)) = words::ends(bytes)
+            && let Some(from) = self.place(from, 2)
+        {
+            // SAFETY: there are two words from here. What others do to them is as in `load`.
+            let load = |n| unsafe { (*from.add(n).as_ptr()).load(Ordering::Relaxed) };
+            return load(0) == first && load(1) == last;
+        }
         self.row(from, bytes.len().div_ceil(WORD))
             .is_some_and(|row| words::is_made_of(bytes, row))
     }
@@ -279,6 +287,19 @@ impl View {
         })
     }
 
+    /// Gives the memory back: all words are zeros from now on, also for clones of it, which may
+    /// be reading.
+    pub(crate) fn give_back(&self) {
+        let Mapping { first, words } = self.mapping;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the range is one mapping, ours, and stays mapped for reading. Its words change under
+        // whoever reads them, as they may at any time.
+        let given =
+            unsafe { mmap_anonymous(first.as_ptr().cast(), words * WORD, ProtFlags::READ, flags) };
+        // Otherwise it stays until nobody has it any more: nothing is wrong then.
+        debug_assert!(given.is_ok());
+    }
+
     /// Maps what somebody says is the map of an instance, of so many bytes: after a look whether that
     /// can do no harm, and whether it is one that we can read.
     pub(crate) fn accept(
@@ -337,6 +358,13 @@ trait Lends {
     fn mapping(&self) -> &Mapping;
 }
 
+impl Lends for Mapping {
+    #[inline(always)]
+    fn mapping(&self) -> &Mapping {
+        self
+    }
+}
+
 impl Lends for View {
     #[inline(always)]
     fn mapping(&self) -> &Mapping {
@@ -353,6 +381,11 @@ impl<M: Lends> Words for M {
     #[inline(always)]
     fn load(&self, word: usize) -> u64 {
         self.mapping().load(word)
+    }
+
+    #[inline(always)]
+    fn lend(&self) -> impl Words {
+        *self.mapping()
     }
 
     #[inline(always)]

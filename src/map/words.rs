@@ -21,6 +21,9 @@ pub(crate) trait Words {
     /// What a word holds; 0 behind the end.
     fn load(&self, word: usize) -> u64;
 
+    /// The same words for one read: something in the reader's own hands, which so stays as it is.
+    fn lend(&self) -> impl Words;
+
     /// A fence: what is loaded after it is at least as new as what was loaded before it says.
     fn acquire(&self);
 
@@ -66,6 +69,48 @@ pub(crate) trait Words {
     }
 }
 
+/// Where a value is copied to.
+pub(crate) trait Room {
+    /// Takes so many bytes from the beginning of a word on, behind which there are two more. If they
+    /// reach behind the end, nothing is said about what is there then.
+    fn take(&mut self, words: &impl Words, from: usize, len: usize);
+}
+
+impl Room for Vec<u8> {
+    #[inline(always)]
+    fn take(&mut self, words: &impl Words, from: usize, len: usize) {
+        words.copy_all(from, len, self);
+    }
+}
+
+/// A value that was copied out, on the stack if it is as short as most are.
+#[derive(Default)]
+pub(crate) struct Copied {
+    len: usize,
+    short: [u8; 16],
+    long: Vec<u8>,
+}
+
+impl Copied {
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.short.get(..self.len).unwrap_or(&self.long)
+    }
+}
+
+impl Room for Copied {
+    #[inline(always)]
+    fn take(&mut self, words: &impl Words, from: usize, len: usize) {
+        self.len = len;
+        if len > self.short.len() {
+            return words.copy_all(from, len, &mut self.long);
+        }
+        let [first, second] = words.row(from);
+        let both = u128::from(second) << 64 | u128::from(first);
+        self.short = both.to_le_bytes();
+    }
+}
+
 /// Which of the slots of a line have this upper half, as bits.
 #[inline(always)]
 pub(super) fn matching(slots: [u64; SLOTS], upper: u32) -> u32 {
@@ -99,6 +144,15 @@ pub(super) fn is_made_of(bytes: &[u8], mut words: impl Iterator<Item = u64> + Cl
         }
     }
     rest.is_empty() || words.nth(chunks.len()) == Some(last_word(bytes))
+}
+
+/// Bytes that fill one word and some or all of another, as these two.
+#[inline(always)]
+pub(super) fn ends(bytes: &[u8]) -> Option<(u64, u64)> {
+    let first = bytes.first_chunk().copied().map(u64::from_le_bytes)?;
+    let last = bytes.last_chunk().copied().map(u64::from_le_bytes)?;
+    let rest = 16_usize.checked_sub(bytes.len())?;
+    (rest < 8).then_some((first, last >> (8 * rest)))
 }
 
 /// The words of the one who writes them.

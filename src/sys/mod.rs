@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod enclosure;
+pub(crate) mod newest;
 pub(crate) mod place;
 pub(crate) mod spin;
 

@@ -26,7 +26,7 @@ pub struct Handle {
     attached: Attached,
     key: String,
     /// The map that is read, with its number.
-    reader: Option<(u64, Instance, Reader<View>)>,
+    reader: Option<(usize, Instance, Reader<View>)>,
     /// The variable as it was last read in it.
     cached: Cached,
     /// Its value as the service has told it.
@@ -122,7 +122,7 @@ impl Handle {
                 self.cached = Cached::new(self.key.as_bytes());
                 self.reader = shared
                     .map()
-                    .map(|map| (map.number, map.instance, Reader::new(map.view)));
+                    .map(|map| (map.number(), map.instance, Reader::new(map.view())));
             }
             let Some((number, instance, reader)) = &self.reader else {
                 continue;

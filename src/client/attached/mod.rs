@@ -7,7 +7,6 @@
 //! |-----------|----------------------------------------------------------------------|
 //! | `offer`   | asks for the map, and looks at what is offered before it takes it    |
 //! | `shared`  | which map is read, and what follows it                               |
-//! | `readers` | the readers of each thread                                           |
 //! | `asking`  | asks the service instead                                             |
 //! | `handle`  | one variable                                                         |
 //! | `scan`    | all variables that match                                             |
@@ -15,7 +14,6 @@
 mod asking;
 mod handle;
 mod offer;
-mod readers;
 mod scan;
 mod shared;
 
@@ -26,10 +24,12 @@ use super::error::Error;
 use super::question::Patterns;
 use super::route::Route;
 use super::value::Value;
-use crate::map::{Answer, Reader, View};
+#[cfg(feature = "capi")]
+use crate::map::Copied;
+use crate::map::{Answer, Room};
 use crate::wire::key;
 
-use shared::{NONE, Shared, Then};
+use shared::{Shared, Then};
 
 pub use handle::Handle;
 
@@ -130,11 +130,7 @@ impl Attached {
     /// ```
     #[inline]
     pub fn get_into(&self, key: &str, value: &mut Vec<u8>) -> Result<Option<Revision>, Error> {
-        let found = readers::with_kept(self.shared.current(), |reader| {
-            let answer = reader.get(key.as_bytes(), value);
-            reader.is_served().then_some(answer)
-        });
-        match found.flatten() {
+        match self.look(key.as_bytes(), value) {
             Some(Answer::Found(revision)) => Ok(Some(Revision(revision.0))),
             Some(Answer::Absent) => Self::absent(key, value),
             _ => self.get_anew(key, value),
@@ -161,16 +157,38 @@ impl Attached {
     /// ```
     #[inline]
     pub fn get_at_once(&self, key: &str, value: &mut Vec<u8>) -> Option<Option<Revision>> {
-        let mut look =
-            |reader: &Reader<View>| (reader.get(key.as_bytes(), value), reader.is_served());
-        match readers::with_kept(self.shared.current(), &mut look)? {
-            (Answer::Found(revision), true) => Some(Some(Revision(revision.0))),
-            (Answer::Absent, true) if key::check(key).is_ok() => {
+        match self.look(key.as_bytes(), value)? {
+            Answer::Found(revision) => Some(Some(Revision(revision.0))),
+            Answer::Absent if key::check(key).is_ok() => {
                 value.clear();
                 Some(None)
             }
             _ => None,
         }
+    }
+
+    /// Gives to `take` what a variable has, if it is defined and the map tells it at once. What is no
+    /// text is not defined.
+    #[cfg(feature = "capi")]
+    #[inline(always)]
+    pub(crate) fn found_at_once<T>(
+        &self,
+        key: &[u8],
+        take: impl FnOnce(Revision, &[u8]) -> T,
+    ) -> Option<T> {
+        let mut value = Copied::default();
+        match self.look(key, &mut value)? {
+            Answer::Found(revision) => Some(take(Revision(revision.0), value.bytes())),
+            _ => None,
+        }
+    }
+
+    /// What the map of a service tells, if there are both.
+    #[inline(always)]
+    fn look(&self, key: &[u8], value: &mut impl Room) -> Option<Answer> {
+        let reader = &self.shared.map()?.reader;
+        let answer = reader.get(key, value);
+        reader.is_served().then_some(answer)
     }
 
     /// What `get_into` does for whatever is not found at once.
@@ -217,7 +235,7 @@ impl Attached {
 
     /// Whether variables are read without asking the service; otherwise each read is a call.
     pub fn is_mapped(&self) -> bool {
-        self.shared.current() != NONE
+        self.shared.map().is_some()
     }
 
     /// Whether the service is there, as the map tells without a system call. Without a map it is
@@ -225,31 +243,28 @@ impl Attached {
     ///
     /// To know it of a value, ask after reading it.
     pub fn is_served(&self) -> bool {
-        let number = self.shared.current();
-        let ask = |reader: &Reader<View>| reader.is_served() && !reader.has_ended();
-        number == NONE || readers::with(&self.shared, number, ask).unwrap_or(false)
+        let map = self.shared.map();
+        map.is_none_or(|map| map.reader.is_served() && !map.reader.has_ended())
     }
 
     /// Reads in the map, or in the one that follows it.
     fn read(&self, key: &str, value: &mut Vec<u8>) -> Result<Read, Error> {
         let shared = &self.shared;
         for _ in 0..ROUNDS {
-            let number = shared.current();
-            if number == NONE && !shared.try_again() {
-                break;
-            }
-            let look = |reader: &Reader<View>| {
-                let answer = reader.get(key.as_bytes(), value);
-                (answer, reader.is_served())
+            let Some(map) = shared.map() else {
+                match shared.try_again() {
+                    true => continue,
+                    false => break,
+                }
             };
-            let Some((answer, is_served)) = readers::with(shared, number, look) else {
-                continue;
-            };
+            let answer = map.reader.get(key.as_bytes(), value);
             let then = match answer {
-                Answer::Found(_) | Answer::Absent if is_served => Then::Take,
-                Answer::Found(_) | Answer::Absent => shared.orphaned(number),
+                Answer::Found(_) | Answer::Absent if map.reader.is_served() => Then::Take,
+                Answer::Found(_) | Answer::Absent => shared.orphaned(map.number()),
+                // What is left of a map is nothing that could be read.
+                Answer::Busy if shared.current() != map.number() => Then::Again,
                 Answer::Busy => Then::Ask,
-                Answer::Ended(_) => shared.ended(number)?,
+                Answer::Ended(_) => shared.ended(map.number())?,
             };
             match (then, answer) {
                 (Then::Take, Answer::Found(revision)) => {

@@ -4,8 +4,8 @@ use super::super::Client;
 use super::super::entry::{Entry, Revision};
 use super::super::error::Error;
 use super::super::question::Patterns;
-use super::shared::{NONE, Then};
-use super::{Attached, readers};
+use super::Attached;
+use super::shared::Then;
 use crate::map::{Item, Reader, Scan, View};
 use crate::wire::pattern::{self, PATTERNS_MAX};
 
@@ -42,22 +42,18 @@ fn in_map(
 ) -> Result<Option<Vec<Item>>, Error> {
     let shared = &attached.shared;
     for _ in 0..SCANS {
-        let number = shared.current();
-        if number == NONE {
+        let Some(map) = shared.map() else {
             match shared.try_again() {
                 true => continue,
                 false => return Ok(None),
             }
-        }
-        let look = |reader: &Reader<View>| (scan(reader), reader.is_served());
-        let Some((scan, is_served)) = readers::with(shared, number, look) else {
-            continue;
         };
+        let (scan, is_served) = (scan(&map.reader), map.reader.is_served());
         let then = match scan {
             Scan::Exact(_) if is_served => Then::Take,
             Scan::Blurred if is_served => Then::Again,
-            Scan::Exact(_) | Scan::Blurred => shared.orphaned(number),
-            Scan::Ended(_) => shared.ended(number)?,
+            Scan::Exact(_) | Scan::Blurred => shared.orphaned(map.number()),
+            Scan::Ended(_) => shared.ended(map.number())?,
         };
         match (then, scan) {
             (Then::Take, Scan::Exact(items)) => return Ok(Some(items)),

@@ -1,8 +1,9 @@
 //! What all clones of an [`Attached`](super::Attached) share: which map is read, and the ways to the
 //! service.
 //!
-//! Which map it is is one atomic number, so that a read need not take a lock to know that nothing
-//! has changed. Locks are for the moments at which another map takes its place, and for asking.
+//! The map that is read is found with one load, so a read takes no lock. Locks are for the moments at
+//! which another map takes its place, and for asking. What is left of a map whose place was taken is
+//! what a reader needs that is just reading it: addresses, with no memory behind them.
 //!
 //! A process that forks has the connections of its parent, and perhaps locks that threads hold which
 //! it does not have: it must use none of them. So every process has its own, and goes by the others.
@@ -18,7 +19,8 @@ use super::super::route::Route;
 use super::WhenGone;
 use super::asking::Asking;
 use super::offer::{Instance, Offer};
-use crate::map::View;
+use crate::map::{Reader, View};
+use crate::sys::newest::Newest;
 
 /// How long between two looks whether another service has taken the place of one that has died. It
 /// is back within 60 ms where systemd looks after it.
@@ -32,17 +34,14 @@ const SELDOM: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// No map has this number.
-pub(super) const NONE: u64 = 0;
-
-/// How many maps were mapped in this process and those that it was forked from: each has a number.
-static MAPPED: AtomicU64 = AtomicU64::new(NONE);
+pub(super) const NONE: usize = 0;
 
 #[derive(Debug)]
 pub(super) struct Shared {
     route: Route,
     when_gone: WhenGone,
-    /// The number of the map that is read, or [`NONE`].
-    current: AtomicU64,
+    /// The map that is read.
+    map: Newest<Mapped>,
     began: Instant,
     /// When somebody looked last whether there is another map, in ms since then; 0 if nobody has.
     looked: AtomicU64,
@@ -62,16 +61,13 @@ struct Own {
 /// What is known of the map and of who may follow it.
 #[derive(Debug, Default)]
 struct Following {
-    map: Option<Mapped>,
     /// Over which it was asked for, and nothing was answered yet.
     question: Option<Connection>,
 }
 
 /// A map that is read.
-#[derive(Clone)]
 pub(super) struct Mapped {
-    pub(super) number: u64,
-    pub(super) view: View,
+    pub(super) reader: Reader<View>,
     pub(super) instance: Instance,
 }
 
@@ -92,26 +88,30 @@ impl Shared {
     pub(super) fn open(route: Route, when_gone: WhenGone) -> Result<Shared, Error> {
         let (connection, offer) = Offer::wait_for(&route)?;
         let map = offer.take().map(Mapped::new);
-        let current = map.as_ref().map_or(NONE, |map| map.number);
         // Who has a map needs no connection.
-        let idle = map.is_none().then_some(connection);
-        let question = None;
-        let following = Following { map, question };
+        let is_absent = map.is_none();
+        let idle = is_absent.then_some(connection);
         Ok(Shared {
-            first: Own::new(Asking::new(route.clone(), idle), following),
+            first: Own::new(Asking::new(route.clone(), idle)),
             route,
             when_gone,
-            current: AtomicU64::new(current),
+            map: Newest::new(map),
             began: Instant::now(),
             // Who was just told that there is none need not ask again at once.
-            looked: AtomicU64::new(u64::from(current == NONE)),
+            looked: AtomicU64::new(u64::from(is_absent)),
         })
+    }
+
+    /// The map that is read, if there is one.
+    #[inline(always)]
+    pub(super) fn map(&self) -> Option<&Mapped> {
+        self.map.get()
     }
 
     /// The number of the map that is read, or [`NONE`].
     #[inline(always)]
-    pub(super) fn current(&self) -> u64 {
-        self.current.load(Ordering::Acquire)
+    pub(super) fn current(&self) -> usize {
+        self.map().map_or(NONE, Mapped::number)
     }
 
     /// The way to ask the service.
@@ -119,25 +119,10 @@ impl Shared {
         &self.own().asking
     }
 
-    /// The map that is read. `None` if there is none, or none any more.
-    pub(super) fn map(&self) -> Option<Mapped> {
-        let own = self.own();
-        let mut following = own.following();
-        let current = self.current();
-        if following.map.is_none() && current != NONE {
-            // This process was forked from one that has it.
-            following.map = self.inherited(own.process, current);
-            if following.map.is_none() {
-                self.open_anew(&mut following).ok()?;
-            }
-        }
-        following.map.clone()
-    }
-
     /// No service writes the map: is there another one by now, with another map? Looks from time to
     /// time, and waits a moment only if nobody has for long.
     #[cold]
-    pub(super) fn orphaned(&self, number: u64) -> Then {
+    pub(super) fn orphaned(&self, number: usize) -> Then {
         if self.when_gone == WhenGone::Fail {
             return Then::Ask;
         }
@@ -160,9 +145,9 @@ impl Shared {
             return Then::Take;
         };
         match Offer::within(patience, &mut question) {
-            Ok(offer) if offer.instance() == following.instance() => Then::Take,
+            Ok(offer) if offer.instance() == self.instance() => Then::Take,
             Ok(offer) => {
-                self.read_on(&mut following, &offer);
+                self.read_on(&offer);
                 Then::Again
             }
             Err(Broken::Silent) => {
@@ -176,7 +161,7 @@ impl Shared {
     /// The map has ended: waits for the one that follows it, which starts the service if that can be
     /// started by a call.
     #[cold]
-    pub(super) fn ended(&self, number: u64) -> Result<Then, Error> {
+    pub(super) fn ended(&self, number: usize) -> Result<Then, Error> {
         let mut following = self.own().following();
         if self.current() != number {
             return Ok(Then::Again);
@@ -184,9 +169,9 @@ impl Shared {
         following.question = None;
         match Offer::wait_for(&self.route) {
             // It has still to say the last words.
-            Ok((_, offer)) if offer.instance() == following.instance() => Ok(Then::Ask),
+            Ok((_, offer)) if offer.instance() == self.instance() => Ok(Then::Ask),
             Ok((_, offer)) => {
-                self.read_on(&mut following, &offer);
+                self.read_on(&offer);
                 Ok(Then::Again)
             }
             Err(Error::Unreachable { .. }) if self.when_gone == WhenGone::Serve => {
@@ -199,46 +184,35 @@ impl Shared {
     /// There is no map: perhaps there can be one by now. Tells whether there is.
     #[cold]
     pub(super) fn try_again(&self) -> bool {
-        let Ok(mut following) = self.own().following.try_lock() else {
+        let Ok(_following) = self.own().following.try_lock() else {
             return false;
         };
-        if self.is_time(RETRY) {
-            // If that goes wrong, so will the question that comes next, which tells why.
-            let _ = self.open_anew(&mut following);
+        // If that goes wrong, so will the question that comes next, which tells why.
+        if self.current() == NONE
+            && self.is_time(RETRY)
+            && let Ok((_, offer)) = Offer::wait_for(&self.route)
+        {
+            self.read_on(&offer);
         }
         self.current() != NONE
     }
 
-    fn open_anew(&self, following: &mut Following) -> Result<(), Error> {
-        let (_, offer) = Offer::wait_for(&self.route)?;
-        self.read_on(following, &offer);
-        Ok(())
-    }
-
     /// From now on this map is read, or none if it cannot be.
-    fn read_on(&self, following: &mut Following, offer: &Offer) {
-        following.map = offer.take().map(Mapped::new);
-        let (number, looked) = match &following.map {
-            Some(map) => (map.number, 0),
-            None => (NONE, self.age().max(1)),
+    fn read_on(&self, offer: &Offer) {
+        let before = self.map();
+        self.map.replace(offer.take().map(Mapped::new));
+        let looked = match self.current() {
+            NONE => self.age().max(1),
+            _ => 0,
         };
         self.looked.store(looked, Ordering::Relaxed);
-        self.current.store(number, Ordering::Release);
+        if let Some(before) = before {
+            before.reader.words().give_back();
+        }
     }
 
-    /// The map as a process has it from which this one was forked, unless a thread that is not here
-    /// was just about to change it.
-    fn inherited(&self, process: u32, number: u64) -> Option<Mapped> {
-        let mut own = &self.first;
-        while own.process != process {
-            let following = own.following.try_lock().ok();
-            let map = following.and_then(|following| following.map.clone());
-            if let Some(map) = map.filter(|map| map.number == number) {
-                return Some(map);
-            }
-            own = own.next.get()?;
-        }
-        None
+    fn instance(&self) -> Option<Instance> {
+        self.map().map(|map| map.instance)
     }
 
     /// Whether the last look was so long ago, or there was none; if so, this is the next one.
@@ -263,7 +237,7 @@ impl Shared {
         while own.process != process {
             own = own.next.get_or_init(|| {
                 let asking = Asking::new(self.route.clone(), None);
-                Box::new(Own::new(asking, Following::default()))
+                Box::new(Own::new(asking))
             });
         }
         own
@@ -271,11 +245,11 @@ impl Shared {
 }
 
 impl Own {
-    fn new(asking: Asking, following: Following) -> Own {
+    fn new(asking: Asking) -> Own {
         Own {
             process: process::id(),
             asking,
-            following: Mutex::new(following),
+            following: Mutex::default(),
             next: OnceLock::new(),
         }
     }
@@ -288,26 +262,28 @@ impl Own {
     }
 }
 
-impl Following {
-    fn instance(&self) -> Option<Instance> {
-        self.map.as_ref().map(|map| map.instance)
-    }
-}
-
 impl Mapped {
     fn new((view, instance): (View, Instance)) -> Mapped {
-        Mapped {
-            number: MAPPED.fetch_add(1, Ordering::Relaxed) + 1,
-            view,
-            instance,
-        }
+        let reader = Reader::new(view);
+        Mapped { reader, instance }
+    }
+
+    pub(super) fn view(&self) -> View {
+        self.reader.words().clone()
+    }
+
+    /// What no other map has, of those that were read in the same way: where this stands. Nothing
+    /// takes its place.
+    #[inline(always)]
+    pub(super) fn number(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 }
 
 impl std::fmt::Debug for Mapped {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         f.debug_struct("Mapped")
-            .field("number", &self.number)
+            .field("instance", &self.instance)
             .finish_non_exhaustive()
     }
 }

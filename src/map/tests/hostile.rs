@@ -33,6 +33,10 @@ struct Watched<'s> {
 }
 
 impl Words for &Watched<'_> {
+    fn lend(&self) -> impl Words {
+        *self
+    }
+
     fn len(&self) -> usize {
         self.sim.len()
     }

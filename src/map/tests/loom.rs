@@ -15,6 +15,7 @@ use ::loom::sync::atomic::{AtomicU64 as RacingWord, fence};
 use ::loom::thread;
 
 use super::history::LIMITS;
+use crate::map::known::{Cell, Memo};
 use crate::map::layout::PAGE;
 use crate::map::reader::{Answer, Reader};
 use crate::map::words::{Memory, Words};
@@ -70,6 +71,16 @@ impl Racing {
         assert!(is_first, "there is one race");
     }
 
+    /// A reader, which shares what it remembers as the rest is shared.
+    fn reader(&self) -> Reader<Self, Shared> {
+        let is_racing = self.0.racing.get().is_some();
+        let memo = Memo::new(|value| match is_racing {
+            true => Shared::Racing(RacingWord::new(value)),
+            false => Shared::Plain(PlainWord::new(value)),
+        });
+        Reader::remembering(self.clone(), memo)
+    }
+
     /// Notes something if this is a dry run.
     fn note(&self, note: impl FnOnce(&mut Seen)) {
         if let Some(seen) = &mut *self.0.seen.lock().expect("nobody panics with it") {
@@ -105,7 +116,42 @@ impl Racing {
     }
 }
 
+/// A word that readers share.
+enum Shared {
+    Plain(PlainWord),
+    Racing(RacingWord),
+}
+
+impl Cell for Shared {
+    fn load(&self, order: Ordering) -> u64 {
+        match self {
+            Shared::Plain(word) => word.load(order),
+            Shared::Racing(word) => word.load(order),
+        }
+    }
+
+    fn store(&self, value: u64, order: Ordering) {
+        match self {
+            Shared::Plain(word) => word.store(value, order),
+            Shared::Racing(word) => word.store(value, order),
+        }
+    }
+
+    fn exchange(&self, expected: u64, value: u64) -> bool {
+        let (order, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        match self {
+            Shared::Plain(word) => word.compare_exchange(expected, value, order, failed),
+            Shared::Racing(word) => word.compare_exchange(expected, value, order, failed),
+        }
+        .is_ok()
+    }
+}
+
 impl Words for Racing {
+    fn lend(&self) -> impl Words {
+        self.clone()
+    }
+
     fn len(&self) -> usize {
         self.0.plain.len()
     }
@@ -161,7 +207,9 @@ pub(super) struct Race {
     name: &'static str,
     prepare: fn(&mut Map<Racing>),
     steps: &'static [fn(&mut Map<Racing>)],
-    /// How often the reader reads.
+    /// How many threads read, with one reader.
+    readers: usize,
+    /// How often each of them reads.
     reads: usize,
     /// How often the scheduler may stop a thread that could go on; once more in long runs. Old values
     /// may be loaded however late that is, so that few suffice.
@@ -176,6 +224,7 @@ pub(super) const OVERWRITE: Race = Race {
         set(map, 2);
     },
     steps: &[|map| set(map, 3), |map| set(map, 4)],
+    readers: 1,
     reads: 1,
     preemptions: 1,
 };
@@ -189,6 +238,7 @@ pub(super) const SWITCH: Race = Race {
         rebuild(map, 12);
     },
     steps: &[|map| rebuild(map, 13), |map| rebuild(map, 14)],
+    readers: 1,
     reads: 2,
     preemptions: 1,
 };
@@ -208,8 +258,19 @@ pub(super) const RETURN: Race = Race {
         |map| set(map, 4),
         |map| rebuild(map, 11),
     ],
+    readers: 1,
     reads: 2,
     preemptions: 0,
+};
+
+/// The same by two threads, which tell each other where the table is.
+pub(super) const SHARE: Race = Race {
+    name: "share",
+    prepare: SWITCH.prepare,
+    steps: &[|map| rebuild(map, 13), |map| rebuild(map, 14)],
+    readers: 2,
+    reads: 1,
+    preemptions: 1,
 };
 
 fn set(map: &mut Map<Racing>, value: u64) {
@@ -243,15 +304,14 @@ impl Race {
             memory.see();
             step.inspect(|step| step(&mut map));
             changed.extend(memory.see().changed);
-            self.read(&memory);
+            self.read(&memory.reader());
             loaded.extend(memory.see().loaded);
         }
         loaded.intersection(&changed).copied().collect()
     }
 
     /// Reads the variable, which was always there and always as large as its revision.
-    fn read(&self, memory: &Racing) {
-        let reader = Reader::new(memory.clone());
+    fn read(&self, reader: &Reader<Racing, Shared>) {
         let mut value = Vec::new();
         let mut last = 0;
         for _ in 0..self.reads {
@@ -270,11 +330,19 @@ impl Race {
         let mut map = self.begin();
         let memory = map.memory().clone();
         memory.race(words);
-        let reader = spawn(move || self.read(&memory));
+        let reader = Arc::new(memory.reader());
+        let threads: Vec<_> = (0..self.readers)
+            .map(|_| {
+                let reader = reader.clone();
+                spawn(move || self.read(&reader))
+            })
+            .collect();
         for step in self.steps {
             step(&mut map);
         }
-        reader.join().expect("a panic would have ended the test");
+        for thread in threads {
+            thread.join().expect("a panic would have ended the test");
+        }
     }
 
     /// Plays every order, or many; returns how many.
@@ -318,4 +386,9 @@ fn a_table_that_returns_is_never_taken_for_the_old_one() {
 #[test]
 fn a_table_is_never_read_half_made_in_any_order() {
     assert!(SWITCH.run() > 100);
+}
+
+#[test]
+fn a_table_that_another_thread_has_found_is_the_right_one() {
+    assert!(SHARE.run() > 100);
 }

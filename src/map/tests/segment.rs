@@ -1,6 +1,7 @@
 //! The real memory file: what the kernel does for it.
 
 use std::os::fd::AsFd;
+use std::sync::Barrier;
 use std::thread;
 
 use crate::map::layout::State;
@@ -157,4 +158,34 @@ fn memory_that_is_not_needed_goes_back_to_the_system() {
         "{} bytes are kept",
         used(&map)
     );
+}
+
+/// Whoever reads it finds what was there, or is told to ask; never that it is not there.
+#[test]
+fn memory_can_be_given_back_while_it_is_read() {
+    const THREADS: usize = 2;
+    let mut map = new_map();
+    map.set(b"key", b"value", &Stamp::default()).unwrap();
+    for _ in 0..50 {
+        let view = View::open(map.memory().as_fd()).unwrap();
+        let reader = Reader::new(view.clone());
+        let begun = Barrier::new(THREADS + 1);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    let mut value = Vec::new();
+                    begun.wait();
+                    while let answer @ Answer::Found(_) = reader.get(b"key", &mut value) {
+                        assert_eq!(
+                            (answer, &value[..]),
+                            (Answer::Found(Revision(1)), &b"value"[..])
+                        );
+                    }
+                    assert_eq!(reader.get(b"key", &mut value), Answer::Busy);
+                });
+            }
+            begun.wait();
+            view.give_back();
+        });
+    }
 }

@@ -182,6 +182,10 @@ impl Sim {
 }
 
 impl Words for Sim {
+    fn lend(&self) -> impl Words {
+        self.clone()
+    }
+
     fn len(&self) -> usize {
         self.words.len()
     }

@@ -97,6 +97,10 @@ impl<'p> Traveller<'p> {
 }
 
 impl Words for &Traveller<'_> {
+    fn lend(&self) -> impl Words {
+        *self
+    }
+
     fn len(&self) -> usize {
         self.past.words.len()
     }
