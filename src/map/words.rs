@@ -152,7 +152,7 @@ pub(super) fn ends(bytes: &[u8]) -> Option<(u64, u64)> {
     let first = bytes.first_chunk().copied().map(u64::from_le_bytes)?;
     let last = bytes.last_chunk().copied().map(u64::from_le_bytes)?;
     let rest = 16_usize.checked_sub(bytes.len())?;
-    (rest < 8).then_some((first, last >> (8 * rest)))
+    (rest < 8).then(|| (first, last >> (8 * rest)))
 }
 
 /// The words of the one who writes them.
