@@ -110,12 +110,13 @@ impl Stash {
     /// The way to read.
     #[inline]
     pub(super) fn attached(&self) -> Result<&Attached, Error> {
-        let attached = self.attached.load(Acquire);
+        self.attached_before().map_or_else(|| self.attach(), Ok)
+    }
+
+    #[inline(always)]
+    fn attached_before(&self) -> Option<&Attached> {
         // SAFETY: what was stored there is never taken away again while `self` lives.
-        match unsafe { attached.as_ref() } {
-            Some(attached) => Ok(attached),
-            None => self.attach(),
-        }
+        unsafe { self.attached.load(Acquire).as_ref() }
     }
 
     /// Gives to `take` what a variable has, if there is memory to read, which tells it at once.
@@ -125,9 +126,7 @@ impl Stash {
         key: &[u8],
         take: impl FnOnce(Revision, &[u8]) -> T,
     ) -> Option<T> {
-        // SAFETY: as in `attached`.
-        let attached = unsafe { self.attached.load(Acquire).as_ref() }?;
-        attached.found_at_once(key, take)
+        self.attached_before()?.found_at_once(key, take)
     }
 
     #[cold]
@@ -145,7 +144,7 @@ impl Stash {
                 other
             }
         };
-        // SAFETY: as in `attached`.
+        // SAFETY: as in `attached_before`.
         Ok(unsafe { &*attached })
     }
 
