@@ -129,12 +129,7 @@ impl Handle {
             };
             let (number, instance) = (*number, *instance);
             let answer = reader.refresh(&mut self.cached);
-            let then = match answer {
-                Answer::Found(_) | Answer::Absent if reader.is_served() => Then::Take,
-                Answer::Found(_) | Answer::Absent => shared.orphaned(number),
-                Answer::Busy => Then::Ask,
-                Answer::Ended(_) => shared.ended(number)?,
-            };
+            let then = shared.judge(number, answer, reader.is_served())?;
             match (then, answer) {
                 (Then::Again, _) => continue,
                 (Then::Ask, _) => break,

@@ -258,14 +258,7 @@ impl Attached {
                 }
             };
             let answer = map.reader.get(key.as_bytes(), value);
-            let then = match answer {
-                Answer::Found(_) | Answer::Absent if map.reader.is_served() => Then::Take,
-                Answer::Found(_) | Answer::Absent => shared.orphaned(map.number()),
-                // What is left of a map is nothing that could be read.
-                Answer::Busy if shared.current() != map.number() => Then::Again,
-                Answer::Busy => Then::Ask,
-                Answer::Ended(_) => shared.ended(map.number())?,
-            };
+            let then = shared.judge(map.number(), answer, map.reader.is_served())?;
             match (then, answer) {
                 (Then::Take, Answer::Found(revision)) => {
                     return Ok(Read::Found(Revision(revision.0)));

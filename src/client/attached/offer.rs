@@ -1,6 +1,7 @@
 //! What the service offers to be mapped, and whether it is taken.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
 
 use super::super::connection::{Broken, Connection, Expect};
 use super::super::error::Error;
@@ -8,8 +9,6 @@ use super::super::generated::{OpenMap_Args, OpenMap_Reply};
 use super::super::message::{Problem, Replies, Reply, reply, request};
 use super::super::route::Route;
 use crate::map::{LAYOUT, View};
-use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 /// What tells one instance of the service from another; none has 0.
 pub(super) type Instance = u128;

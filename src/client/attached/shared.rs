@@ -10,7 +10,7 @@
 
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::super::connection::{Broken, Connection};
@@ -19,7 +19,7 @@ use super::super::route::Route;
 use super::WhenGone;
 use super::asking::Asking;
 use super::offer::{Instance, Offer};
-use crate::map::{Reader, View};
+use crate::map::{Answer, Reader, View};
 use crate::sys::newest::Newest;
 
 /// How long between two looks whether another service has taken the place of one that has died. It
@@ -53,16 +53,11 @@ pub(super) struct Shared {
 struct Own {
     process: u32,
     asking: Asking,
-    following: Mutex<Following>,
+    /// Held by who looks for the map that follows: over which it was asked for, if nothing was
+    /// answered yet.
+    question: Mutex<Option<Connection>>,
     /// That of a process that was forked from this one.
     next: OnceLock<Box<Own>>,
-}
-
-/// What is known of the map and of who may follow it.
-#[derive(Debug, Default)]
-struct Following {
-    /// Over which it was asked for, and nothing was answered yet.
-    question: Option<Connection>,
 }
 
 /// A map that is read.
@@ -119,6 +114,23 @@ impl Shared {
         &self.own().asking
     }
 
+    /// What to do with what was read in a map, after which it was seen whether it is served.
+    pub(super) fn judge(
+        &self,
+        number: usize,
+        answer: Answer,
+        is_served: bool,
+    ) -> Result<Then, Error> {
+        match answer {
+            Answer::Found(_) | Answer::Absent if is_served => Ok(Then::Take),
+            Answer::Found(_) | Answer::Absent => Ok(self.orphaned(number)),
+            // What is left of a map is nothing that could be read.
+            Answer::Busy if self.current() != number => Ok(Then::Again),
+            Answer::Busy => Ok(Then::Ask),
+            Answer::Ended(_) => self.ended(number),
+        }
+    }
+
     /// No service writes the map: is there another one by now, with another map? Looks from time to
     /// time, and waits a moment only if nobody has for long.
     #[cold]
@@ -132,16 +144,15 @@ impl Shared {
             true if !self.is_time(LOOK) => return Then::Take,
             _ => Duration::ZERO,
         };
-        let mut following = match self.own().following.try_lock() {
-            Ok(following) => following,
+        let mut waiting = match self.own().question.try_lock() {
+            Ok(waiting) => waiting,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Then::Take,
         };
         if self.current() != number {
             return Then::Again;
         }
-        let question = following.question.take();
-        let Some(mut question) = question.or_else(|| Offer::ask_for(&self.route)) else {
+        let Some(mut question) = waiting.take().or_else(|| Offer::ask_for(&self.route)) else {
             return Then::Take;
         };
         match Offer::within(patience, &mut question) {
@@ -151,7 +162,7 @@ impl Shared {
                 Then::Again
             }
             Err(Broken::Silent) => {
-                following.question = Some(question);
+                *waiting = Some(question);
                 Then::Take
             }
             Err(Broken::Lost | Broken::TooLong | Broken::Interrupted) => Then::Take,
@@ -162,11 +173,11 @@ impl Shared {
     /// started by a call.
     #[cold]
     pub(super) fn ended(&self, number: usize) -> Result<Then, Error> {
-        let mut following = self.own().following();
+        let mut waiting = self.own().question();
         if self.current() != number {
             return Ok(Then::Again);
         }
-        following.question = None;
+        *waiting = None;
         match Offer::wait_for(&self.route) {
             // It has still to say the last words.
             Ok((_, offer)) if offer.instance() == self.instance() => Ok(Then::Ask),
@@ -184,7 +195,7 @@ impl Shared {
     /// There is no map: perhaps there can be one by now. Tells whether there is.
     #[cold]
     pub(super) fn try_again(&self) -> bool {
-        let Ok(_following) = self.own().following.try_lock() else {
+        let Ok(_waiting) = self.own().question.try_lock() else {
             return false;
         };
         // If that goes wrong, so will the question that comes next, which tells why.
@@ -249,16 +260,14 @@ impl Own {
         Own {
             process: process::id(),
             asking,
-            following: Mutex::default(),
+            question: Mutex::default(),
             next: OnceLock::new(),
         }
     }
 
-    fn following(&self) -> std::sync::MutexGuard<'_, Following> {
+    fn question(&self) -> MutexGuard<'_, Option<Connection>> {
         // It is as it was before what panicked, or after it.
-        self.following
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.question.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
