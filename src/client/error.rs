@@ -608,8 +608,8 @@ fn way_to_start_at(place: Place, has_manager: bool) -> &'static str {
 mod tests {
     use serde_json::json;
 
+    use super::super::address;
     use super::*;
-    use crate::client::address;
 
     const TIMEOUT: Duration = Duration::from_secs(5);
 
