@@ -123,7 +123,7 @@ fn the_poller_sees_changes() {
     let deleted = daemon.command(["delete", "sensor/3"]).status();
     assert!(deleted.unwrap().success());
     poller.says("sensor/3 is gone");
-    // timeout(1) passes it on.
+    // timeout(1) passes it on, once.
     kill_process(Pid::from_child(&poller.child), Signal::INT).unwrap();
     let rest = poller.ends();
     assert!(rest.starts_with("looked "), "{rest}");

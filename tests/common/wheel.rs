@@ -15,6 +15,8 @@ const BUILD: &str = "1800";
 pub fn python() -> Command {
     let mut command = Command::new("timeout");
     command
+        // Else a signal passed on comes twice, to the program and to its group.
+        .arg("--foreground")
         .args(["-k", "5", &WATCHDOG.as_secs().to_string()])
         .arg(executable())
         // Nothing but what is installed, and no caches beside the sources.
