@@ -823,16 +823,22 @@ fn a_program_that_cannot_be_executed_is_passed_over() {
 /// What keeps the service from serving is told by the command, and nothing is left behind.
 #[test]
 fn a_service_that_cannot_begin_says_why() {
-    let fresh = Fresh::new();
-    let script = format!("ulimit -v 100000; exec '{COMMAND}' --user get a");
-    let output = fresh.program("sh", ["-c", &script]).output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{output:?}");
-    let said = said(&output);
-    assert!(said.contains("Cannot allocate memory"), "{said}");
-    assert!(
-        said.contains("before it was ready: exit status 1"),
-        "{said}"
-    );
-    eventually("nothing is left", || fresh.processes().is_empty());
-    assert!(!fresh.socket().exists());
+    for (limit, why) in [
+        ("-v 100000", "Cannot allocate memory"),
+        // Else the kernel ends whoever makes a file that is too large.
+        ("-f 100000", "File too large"),
+    ] {
+        let fresh = Fresh::new();
+        let script = format!("ulimit {limit}; exec '{COMMAND}' --user get a");
+        let output = fresh.program("bash", ["-c", &script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let said = said(&output);
+        assert!(said.contains(why), "{said}");
+        assert!(
+            said.contains("before it was ready: exit status 1"),
+            "{said}"
+        );
+        eventually("nothing is left", || fresh.processes().is_empty());
+        assert!(!fresh.socket().exists());
+    }
 }
