@@ -115,7 +115,7 @@ fn act(options: &Options) -> io::Result<ExitCode> {
 fn run(options: &Options) -> io::Result<()> {
     let Passed { sockets, kept } = passed()?;
     let signals = Signals::open()?;
-    raise_descriptor_limit();
+    raise_limits();
 
     let (mut listeners, mut connections, mut stdio) = (Vec::new(), Vec::new(), None);
     for socket in sockets {
@@ -226,19 +226,25 @@ fn bind(address: &Address) -> io::Result<Listener> {
         })
 }
 
-/// As many connections as the accounts allow need as many descriptors, and some more.
-fn raise_descriptor_limit() {
+/// As many connections as the accounts allow need as many descriptors, and some more; the memory file
+/// has its full length from the beginning.
+fn raise_limits() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return;
-    }
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        ::log::warn!("cannot raise the limit of open files: {error}");
+    for (resource, name) in [
+        (Resource::Nofile, "open files"),
+        (Resource::Fsize, "the size of files"),
+    ] {
+        let Rlimit { current, maximum } = getrlimit(resource);
+        if current == maximum {
+            continue;
+        }
+        let raised = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        if let Err(error) = setrlimit(resource, raised) {
+            ::log::warn!("cannot raise the limit of {name}: {error}");
+        }
     }
 }

@@ -20,17 +20,19 @@ pub(crate) enum Signal {
 pub(crate) struct Signals(OwnedFd);
 
 impl Signals {
-    /// From now on SIGTERM, SIGINT and SIGHUP end up here and no longer end the process. To be
-    /// called before there are threads, which take over what is blocked here.
+    /// From now on SIGTERM, SIGINT and SIGHUP end up here and no longer end the process; nor does a
+    /// file that is larger than the limit for files, which is an error. To be called before there
+    /// are threads, which take over what is blocked here.
     pub(crate) fn open() -> io::Result<Self> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigemptyset makes `set` a valid empty set before anything reads it; the pointers
-        // are valid for the calls; a null old set is allowed.
+        // are valid for the calls; a null old set is allowed; to ignore a signal runs no code of ours.
         let descriptor = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             if libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) != 0 {
                 return Err(io::Error::last_os_error());
             }

@@ -174,7 +174,15 @@ impl Store {
             Ok(memory)
         });
         let memory = memory.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot make a memory file: {error}"))
+            let hint = match error.kind() {
+                io::ErrorKind::FileTooLarge => "\n  a limit forbids it: see ulimit -f",
+                io::ErrorKind::OutOfMemory => {
+                    "\n  too little memory, or a limit forbids it: see ulimit -v"
+                }
+                _ => "",
+            };
+            let problem = format!("cannot make a memory file: {error}{hint}");
+            io::Error::new(error.kind(), problem)
         })?;
         let map = Map::create(memory, limits, origin, secret);
         let map = map.map_err(|_| io::Error::other("no memory for the variables"))?;
