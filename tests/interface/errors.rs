@@ -1,13 +1,16 @@
 //! The errors, with their parameters.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::common::eventually;
+use crate::open_map;
 use crate::scene::{ALICE, BOB, Refusal, Scene, no};
 use crate::set::process;
 
@@ -37,6 +40,12 @@ proofs! {
     a_limit_is_told_by_its_name {
         "LimitExceeded": "There is no room for the change.",
         "LimitExceeded.maximum": "Its value.",
+    }
+    keys_that_are_chosen_to_be_alike_are_refused {
+        "LimitExceeded.limit": "The limit that would be exceeded: the name of a field of GetStatus(), or 'memory' for the bytes of memory that the variables can take, or 'similarKeys' for how many keys can be so much alike that the service could not find them quickly: then another key will do; 'connections', or 'processes' for how many processes variables can belong to.",
+    }
+    the_memory_can_be_less_than_the_limits {
+        "LimitExceeded.limit": "The limit that would be exceeded: the name of a field of GetStatus(), or 'memory' for the bytes of memory that the variables can take, or 'similarKeys' for how many keys can be so much alike that the service could not find them quickly: then another key will do; 'connections', or 'processes' for how many processes variables can belong to.",
     }
     the_limit_of_a_user_may_be_told {
         "LimitExceeded.limit": "The limit that would be exceeded: the name of a field of GetStatus(), or 'memory' for the bytes of memory that the variables can take, or 'similarKeys' for how many keys can be so much alike that the service could not find them quickly: then another key will do; 'connections', or 'processes' for how many processes variables can belong to.",
@@ -151,8 +160,65 @@ fn a_limit_is_told_by_its_name(scene: &Scene) {
     );
 }
 
-/// That the map says 'memory' and 'similarKeys' in place of a crash, its own tests tell: nobody can
-/// bring a service to that from outside, who does not know the secret that keys are scattered with.
+/// So many keys that the search for all of them begins at the same place of the present table. Who may
+/// read the map can find them.
+fn keys_that_are_alike(scene: &Scene, name: &str) -> Vec<String> {
+    const ALIKE: usize = 460;
+    // The place is said by the first bits of a hash: by fewer of them in a smaller table.
+    const BITS: u32 = 9;
+    let map = open_map::map(&scene.daemon);
+    let word = |place: u64| {
+        let mut word = [0; 8];
+        map.read_exact_at(&mut word, place).expect("a word");
+        u64::from_le_bytes(word)
+    };
+    let root = word(0x40);
+    assert!((root & 0xff) as u32 <= BITS, "the table is small");
+    let seed = word((root >> 8 & 0xff_ffff) << 12);
+    let keys = (0..).map(|n| format!("{name}/{n}"));
+    keys.filter(|key| xxh3_64_with_seed(key.as_bytes(), seed) >> (64 - BITS) == 5)
+        .take(ALIKE)
+        .collect()
+}
+
+fn keys_that_are_chosen_to_be_alike_are_refused(scene: &Scene) {
+    let set = |key: &String| json!({ "action": "set", "key": key, "value": "" });
+    let attack = |name| {
+        let sets: Vec<_> = keys_that_are_alike(scene, name).iter().map(set).collect();
+        scene.call("Apply", json!({ "operations": sets }))
+    };
+    // The table is made anew, so that they are not alike any more; but not as often as one likes.
+    attack("first").expect("there is room");
+    assert_eq!(attack("second"), Err(exceeded("similarKeys", 448)));
+    let other = keys_that_are_alike(scene, "others");
+    scene.set("another", "1");
+    scene.set(&other[0], "");
+    let status = scene.ask("GetStatus", json!({}));
+    assert_eq!(status["variables"], 460 + 2, "nothing of the second");
+}
+
+/// A service that takes over from one with lower limits goes on with the memory that this one made.
+fn the_memory_can_be_less_than_the_limits(scene: &Scene) {
+    let mut scene = scene.another(&["--maximum-variables", "10", "--maximum-bytes", "1000"]);
+    scene.daemon.crash();
+    scene.open();
+    let value = "x".repeat(1 << 20);
+    let set = |n: u32| scene.call("Set", json!({ "key": n.to_string(), "value": value }));
+    let refused = (0..).find_map(|n| Some((n, set(n).err()?)));
+    let (last, refusal) = refused.expect("an end");
+    assert_eq!(refusal.parameters["limit"], "memory", "{refusal:?}");
+    let told = refusal.parameters["maximum"].as_u64().expect("a number");
+    assert!(told > u64::from(last) << 20, "{refusal:?} at {last}");
+    let size = open_map::map(&scene.daemon)
+        .metadata()
+        .expect("a file")
+        .len();
+    assert!(told <= size, "{refusal:?} of {size}");
+    scene.set("a", "there is room for less");
+    assert_eq!(scene.ask("Delete", json!({ "key": "0" }))["count"], 1);
+    scene.set("0", &value);
+}
+
 fn the_limit_of_a_user_may_be_told(scene: &Scene) {
     let connections: Vec<_> = (0..1024).map(|_| scene.daemon.connect()).collect();
     let too_many = scene.refuse("Get", json!({ "key": "a" }));
