@@ -143,3 +143,44 @@ fn colliding_keys_neither_grow_the_table_beyond_need_nor_make_it_anew_all_the_ti
         seeds.len()
     );
 }
+
+/// Sets all of these by one change; returns how many that were.
+fn set_at_once(map: &mut Map<Sim>, mut keys: Vec<Vec<u8>>) -> Result<u64, Full> {
+    keys.sort_unstable();
+    let stamp = Stamp::default();
+    let set = |key| Change::Set(key, b"", &stamp);
+    let changes: Vec<_> = keys.iter().map(|key| set(key.as_slice())).collect();
+    map.apply(&changes).map(|(count, _)| count)
+}
+
+/// The table with other hashes had the size for the keys before the change, so the attack left it
+/// full, and everybody's next keys were refused.
+#[test]
+fn after_colliding_keys_there_is_room_for_others() {
+    let (_sim, mut map) = new_map(4000);
+    let seed = map.seed;
+    let crowd: Vec<_> = similar(&map, "crowd").take(460).collect();
+    assert_eq!(set_at_once(&mut map, crowd), Ok(460));
+    assert_ne!(map.seed, seed);
+    for n in 0..500 {
+        map.set(&key(n), b"", &Stamp::default()).unwrap();
+    }
+    map.check();
+}
+
+/// After it was made with other hashes the table did not grow for as many changes as it had lines,
+/// however many keys came by each.
+#[test]
+fn after_colliding_keys_there_is_room_for_many_at_once() {
+    let (_sim, mut map) = new_map(4000);
+    let seed = map.seed;
+    for key in similar(&map, "crowd") {
+        map.set(&key, b"", &Stamp::default()).unwrap();
+        if map.seed != seed {
+            break;
+        }
+    }
+    let many = (0..CHANGES_MAX as u32).map(key).collect();
+    assert_eq!(set_at_once(&mut map, many), Ok(CHANGES_MAX as u64));
+    map.check();
+}
