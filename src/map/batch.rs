@@ -62,7 +62,9 @@ impl<M: Memory> Map<M> {
         self.make_room_for(self.new_keys(changes));
         let steps = self.try_steps(changes);
         let mut steps = match steps {
-            Err(Full::Crowded) if self.make_room() => self.try_steps(changes)?,
+            Err(Full::Crowded) if self.make_room(changes.len() as u64) => {
+                self.try_steps(changes)?
+            }
             steps => steps?,
         };
         if steps.is_empty() {

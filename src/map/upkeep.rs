@@ -46,9 +46,12 @@ pub(super) struct Upkeep {
     evacuation: Option<u32>,
     secret: u64,
     seeds: u64,
-    /// No table is made anew before so many changes, because the last attempt has failed, or other
-    /// hashes were taken not long ago: so what it costs is spread over many changes.
+    /// No table is made anew before this revision, because the last attempt has failed: so what it
+    /// costs is spread over many changes.
     not_before: u64,
+    /// Nor one with other hashes before this one. One that is needed for more keys is: what that
+    /// costs is spread over the keys.
+    same_hashes_until: u64,
 }
 
 /// A table that is being made.
@@ -75,6 +78,7 @@ impl Upkeep {
             secret,
             seeds: 0,
             not_before: 0,
+            same_hashes_until: 0,
         }
     }
 
@@ -117,13 +121,14 @@ impl<M: Memory> Map<M> {
         Some(self.upkeep.rebuild.as_ref()?.table)
     }
 
-    /// A key has found no slot. Makes a table with other hashes if it may; returns whether that is
-    /// done, and the key should be tried again.
-    pub(super) fn make_room(&mut self) -> bool {
-        if self.upkeep.rebuild.is_none() && self.may_rebuild() {
+    /// A key has found no slot, and at most so many are new. Makes a table with other hashes if it
+    /// may; returns whether that is done, and the key should be tried again.
+    pub(super) fn make_room(&mut self, new: u64) -> bool {
+        let may_have_others = self.revision.0 >= self.upkeep.same_hashes_until;
+        if self.upkeep.rebuild.is_none() && self.may_rebuild() && may_have_others {
             let seed = self.upkeep.next_seed();
-            self.begin_rebuild(seed, self.len());
-            self.upkeep.not_before = self.revision.0 + (1 << self.table.bits);
+            self.begin_rebuild(seed, self.len() + new);
+            self.upkeep.same_hashes_until = self.revision.0 + (1 << self.table.bits);
         }
         for _ in 0..STEPS_AT_ONCE {
             if self.upkeep.rebuild.is_none() {

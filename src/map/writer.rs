@@ -231,7 +231,7 @@ impl<M: Memory> Map<M> {
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8], stamp: &Stamp) -> Result<Set, Full> {
         let set = self.try_set(key, value, stamp);
         match set {
-            Err(Full::Crowded) if self.make_room() => self.try_set(key, value, stamp),
+            Err(Full::Crowded) if self.make_room(1) => self.try_set(key, value, stamp),
             set => set,
         }
     }
