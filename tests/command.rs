@@ -16,6 +16,7 @@ use std::thread;
 use serde_json::json;
 use tempfile::TempDir;
 
+use common::surroundings::leave_socket;
 use common::{Daemon, WATCHDOG};
 
 /// The command, to be asserted of.
@@ -392,7 +393,7 @@ fn an_unreachable_service_never_looks_like_an_empty_value() {
             ));
     };
     get("no such file or directory");
-    drop(UnixListener::bind(&socket).unwrap());
+    leave_socket(&socket);
     get("connection refused");
 }
 

@@ -260,23 +260,23 @@ fn descriptors_that_nobody_takes_are_in_nobodys_way() {
     use std::net::Shutdown;
     use std::os::unix::process::CommandExt as _;
 
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, setrlimit};
 
     const SERVICE: u32 = 20_004;
     /// More than one user can have connections, and fewer than she tries.
     const OPEN_FILES: u64 = 1_200;
-    let files = |most, maximum| {
-        let (current, maximum) = (Some(most), maximum);
-        setrlimit(Resource::Nofile, Rlimit { current, maximum })
+    let few = Some(OPEN_FILES);
+    let few = Rlimit {
+        current: few,
+        maximum: few,
     };
-    files(4_096, getrlimit(Resource::Nofile).maximum).expect("no more than there can be");
     let daemon = Daemon::launch(|command, folder| {
         for path in [folder, &folder.join("notify")] {
             std::os::unix::fs::chown(path, Some(SERVICE), None).expect("we are root");
         }
         command.arg("--address").arg(folder.join("socket"));
         // SAFETY: one system call.
-        unsafe { command.pre_exec(move || Ok(files(OPEN_FILES, Some(OPEN_FILES))?)) };
+        unsafe { command.pre_exec(move || Ok(setrlimit(Resource::Nofile, few)?)) };
         command.uid(SERVICE);
     });
     let allow = |path, mode| set_permissions(path, Permissions::from_mode(mode));

@@ -21,6 +21,7 @@ use globstash::{Client, Error, Value};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
+use common::surroundings::{copy_program, end_listening, leave_socket, settle, write_program};
 
 use common::{Peer, eventually};
 
@@ -33,6 +34,7 @@ struct Fresh {
 }
 
 impl Fresh {
+        settle();
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Fresh { folder }
@@ -361,8 +363,8 @@ fn installed(fresh: &Fresh) -> (PathBuf, PathBuf) {
     let folder = fresh.folder.path().join("bin");
     fs::create_dir(&folder).unwrap();
     let (command, service) = (folder.join("globstash"), folder.join("globstashd"));
-    fs::copy(COMMAND, &command).unwrap();
-    fs::copy(SERVICE, &service).unwrap();
+    copy_program(Path::new(COMMAND), &command);
+    copy_program(Path::new(SERVICE), &service);
     (command, service)
 }
 
@@ -376,12 +378,8 @@ fn replace(program: &Path, by: impl FnOnce(&Path)) {
 /// Makes a program that only writes down how it was called, and fails. Returns where.
 fn broken(fresh: &Fresh, program: &Path) -> PathBuf {
     let log = fresh.folder.path().join("log");
-    fs::write(
-        program,
-        format!("#!/bin/sh\necho called $* >>{}\nexit 1\n", log.display()),
-    )
-    .unwrap();
-    fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+    let script = format!("#!/bin/sh\necho called $* >>{}\nexit 1\n", log.display());
+    write_program(program, &script);
     log
 }
 
@@ -431,7 +429,7 @@ fn while_there_is_no_program_that_works_nothing_is_lost() {
     signal(first, Signal::KILL);
     eventually("it is tried again and again", || times_called(&log) >= 3);
     replace(&service, |program| {
-        fs::copy(SERVICE, program).unwrap();
+        copy_program(Path::new(SERVICE), program);
     });
     assert_eq!(run(&["get", "a"]).stdout, b"b\n");
     assert_eq!(fresh.supervisor(), supervisor);
@@ -458,10 +456,7 @@ fn a_hangup_that_meets_a_crash_loses_nothing() {
         file("begun").display(),
         file("go").display(),
     );
-    replace(&service, |program| {
-        fs::write(program, script).unwrap();
-        fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
-    });
+    replace(&service, |program| write_program(program, &script));
     signal(supervisor, Signal::HUP);
     eventually("the program is asked", || file("asked").exists());
     signal(first, Signal::KILL);
@@ -533,7 +528,7 @@ fn dying(fresh: &Fresh) -> thread::JoinHandle<()> {
         let (caller, _) = listener.accept().expect("a command calls");
         let mut caller = Peer::new(caller);
         assert!(caller.wait_for_bytes(), "it asks for something");
-        drop(listener);
+        end_listening(&listener);
     })
 }
 
@@ -607,10 +602,7 @@ fn a_start_that_found_a_dying_service_is_tried_again() {
         "#!/bin/sh\n[ -e '{0}' ] || {{ >'{0}'; exit 0; }}\nexec '{SERVICE}' \"$@\"\n",
         found.display()
     );
-    replace(&service, |program| {
-        fs::write(program, script).unwrap();
-        fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
-    });
+    replace(&service, |program| write_program(program, &script));
     let set = ["--user", "set", "a", "b"];
     let mut set = fresh.program(command.to_str().unwrap(), set);
     let output = set.output().unwrap();
@@ -701,14 +693,14 @@ fn fails(fresh: &Fresh, sentence: &str) {
 #[test]
 fn a_socket_that_was_left_behind_is_replaced() {
     let fresh = Fresh::new();
-    drop(UnixListener::bind(fresh.socket()).unwrap());
+    leave_socket(&fresh.socket());
     fresh.ask(["set", "a", "b"]);
 }
 
 #[test]
 fn a_socket_of_another_user_is_not() {
     let fresh = Fresh::new();
-    drop(UnixListener::bind(fresh.socket()).unwrap());
+    leave_socket(&fresh.socket());
     chown(fresh.socket(), Some(1000), None).expect("the tests run as root");
     fails(&fresh, "there is a socket of user 1000; remove it");
     assert!(fresh.socket().exists());
@@ -791,7 +783,7 @@ fn where_a_user_manager_has_the_unit_it_is_left_to_it() {
 fn without_the_program_of_the_service_that_is_what_is_told() {
     let fresh = Fresh::new();
     let alone = fresh.folder.path().join("alone");
-    fs::copy(COMMAND, &alone).unwrap();
+    copy_program(Path::new(COMMAND), &alone);
     let mut command = fresh.program(alone.to_str().unwrap(), ["--user", "get", "a"]);
     let output = command.env("PATH", "").output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");

@@ -10,6 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::net::shutdown;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -31,7 +32,11 @@ impl Fake {
     fn new(script: impl FnOnce(UnixListener) + Send + 'static) -> Fake {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("s")).unwrap();
-        let script = Some(thread::spawn(|| script(listener)));
+        let again = listener.try_clone().unwrap();
+        let script = Some(thread::spawn(move || {
+            script(listener);
+            shutdown(&again, rustix::net::Shutdown::Both).unwrap();
+        }));
         Fake { folder, script }
     }
 
@@ -46,6 +51,15 @@ impl Fake {
     /// Ends [`serve_all`].
     fn end(&self) {
         drop(self.client());
+    }
+}
+
+impl Drop for Caller {
+    /// To close it would not be enough: a process that another test begins at this moment has it open
+    /// as well.
+    fn drop(&mut self) {
+        // The client may be gone.
+        let _ = shutdown(self.0.get_ref(), rustix::net::Shutdown::Both);
     }
 }
 

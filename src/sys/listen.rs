@@ -149,7 +149,16 @@ impl Drop for OwnFile {
 mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
 
+    use rustix::net::{Shutdown, shutdown};
+
     use super::*;
+
+    /// A socket on which nobody listens. To close it would not be enough: a process that another test
+    /// begins at this moment has it open as well.
+    fn leave_socket(path: &Path) {
+        let listener = UnixListener::bind(path).unwrap();
+        shutdown(&listener, Shutdown::Both).unwrap();
+    }
 
     fn address_in(folder: &tempfile::TempDir) -> (Address, PathBuf) {
         let path = folder.path().join("socket");
@@ -160,8 +169,7 @@ mod tests {
     fn a_socket_that_was_left_behind_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (address, path) = address_in(&folder);
-        drop(UnixListener::bind(&path).unwrap());
-        assert!(path.exists(), "std leaves the file");
+        leave_socket(&path);
         let bound = Bound::at(&address, Some(0o600)).unwrap();
         UnixStream::connect(&path).unwrap();
         assert_eq!(
@@ -195,7 +203,7 @@ mod tests {
     fn a_socket_of_another_user_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (address, path) = address_in(&folder);
-        drop(UnixListener::bind(&path).unwrap());
+        leave_socket(&path);
         std::os::unix::fs::chown(&path, Some(1000), None).expect("the tests run as root");
         let refused = Bound::at(&address, None).unwrap_err();
         assert_eq!(

@@ -38,6 +38,7 @@ impl Manager {
 
     /// The same with arguments.
     pub fn start_with(arguments: &[&str]) -> Self {
+        super::surroundings::settle();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("socket")).expect("a socket");
         let notify = UnixDatagram::bind(folder.path().join("notify")).expect("another one");

@@ -6,6 +6,8 @@
 
 pub mod manager;
 pub mod random;
+pub mod sleepers;
+pub mod surroundings;
 pub mod wheel;
 
 use std::ffi::OsStr;
@@ -51,6 +53,7 @@ impl Daemon {
 
     /// The same without an address: `change` says by which other way it is called.
     pub fn launch(change: impl FnOnce(&mut Command, &Path)) -> Self {
+        surroundings::settle();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let notify = UnixDatagram::bind(folder.path().join("notify"));
         let notify = notify.expect("a socket for notifications");
@@ -311,6 +314,7 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Python with the varlink package, where `tests/prepare` puts it: beside what cargo builds. Ends
 /// by itself when it takes too long.
 pub fn python() -> Command {
+    surroundings::settle();
     let python = wheel::tool("python");
     let mut command = Command::new("timeout");
     command.arg(WATCHDOG.as_secs().to_string()).arg(python);

@@ -13,6 +13,7 @@ const BUILD: &str = "1800";
 
 /// Python with the package, built from what is here. Ends by itself when it takes too long.
 pub fn python() -> Command {
+    super::surroundings::settle();
     let mut command = Command::new("timeout");
     command
         // Else a signal passed on comes twice, to the program and to its group.

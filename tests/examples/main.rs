@@ -12,7 +12,6 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -20,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use cases::{CASES, Case, Ends};
+use common::surroundings::write_program;
 use common::{Daemon, eventually};
 
 /// Programs that stand in for others, which a machine may lack or should not run: they tell how
@@ -39,9 +39,9 @@ impl Place {
         fs::create_dir(&bin).unwrap();
         for name in STAND_INS {
             let script = format!("#!/bin/sh\necho {name} \"$@\"\n");
-            write_script(&bin.join(name), &script);
+            write_program(&bin.join(name), &script);
         }
-        write_script(
+        write_program(
             &folder.path().join("server"),
             "#!/bin/sh\necho \"server of $APP_HOST\"\n",
         );
@@ -83,11 +83,6 @@ impl Place {
         assert_eq!(said, "", "{script}");
         String::from_utf8(output.stdout).unwrap()
     }
-}
-
-fn write_script(place: &Path, text: &str) {
-    fs::write(place, text).unwrap();
-    fs::set_permissions(place, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
 fn play(case: &Case) {
