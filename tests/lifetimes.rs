@@ -3,14 +3,13 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use common::sleepers::Sleepers;
 use common::{Daemon, Peer, error, eventually, invalid_parameter};
 use globstash::{Change, Client, Condition, Error, Fields, Start, Terms, Until};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const SET: &str = "io.globstash.Set";
@@ -469,6 +468,8 @@ fn a_descriptor_is_kept_for_each_process_while_variables_belong_to_it() {
     let set = |key| json!({ "key": key, "value": "", "pid": process.pid() });
     let before = daemon.descriptors();
     peer.ask(SET, set("a"));
+    // Answered, so that the connection is there, and what was open only to say that it is ready is not.
+    peer.ask(STATUS, json!({}));
     peer.ask(SET, set("b"));
     assert_eq!(daemon.descriptors(), before + 1);
     peer.ask("io.globstash.Delete", json!({ "key": "a" }));
@@ -492,18 +493,9 @@ fn a_descriptor_is_kept_for_each_process_while_variables_belong_to_it() {
 fn a_user_can_have_variables_of_so_many_processes() {
     const MOST: usize = 1024;
     let daemon = Daemon::start();
-    let script = "for n in $(seq 1025); do sleep 600 </dev/null >/dev/null & echo $!; done; wait";
-    let mut shell = Command::new("sh")
-        .args(["-c", script])
-        .stdout(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .expect("it starts");
-    let output = BufReader::new(shell.stdout.take().expect("a pipe"));
-    let lines = output.lines().take(MOST + 1);
-    let pids: Vec<u32> = lines.map(|pid| pid.unwrap().parse().unwrap()).collect();
+    let processes = Sleepers::start(MOST + 1);
     let mut peer = daemon.connect();
-    let set = |n: usize| json!({ "key": format!("k/{n}"), "value": "", "pid": pids[n] });
+    let set = |n: usize| json!({ "key": format!("k/{n}"), "value": "", "pid": processes.pid(n) });
     for n in 0..MOST {
         peer.ask(SET, set(n));
     }
@@ -515,11 +507,13 @@ fn a_user_can_have_variables_of_so_many_processes() {
     assert_eq!(peer.call(SET, set(MOST)), exceeded);
     assert_eq!(daemon.descriptors(), descriptors);
     assert_eq!(peer.ask(STATUS, json!({}))["variables"], MOST);
-    peer.ask(SET, json!({ "key": "more", "value": "", "pid": pids[0] }));
+    peer.ask(
+        SET,
+        json!({ "key": "more", "value": "", "pid": processes.pid(0) }),
+    );
     peer.ask(SET, json!({ "key": "k/1", "value": "" }));
     peer.ask(SET, set(MOST));
-    kill_process_group(Pid::from_child(&shell), Signal::KILL).expect("it lives");
-    shell.wait().expect("it has ended");
+    drop(processes);
     eventually("all but one are gone", || {
         peer.ask(STATUS, json!({}))["variables"] == 1
     });

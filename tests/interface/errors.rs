@@ -1,15 +1,12 @@
 //! The errors, with their parameters.
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::common::eventually;
+use crate::common::sleepers::Sleepers;
 use crate::open_map;
 use crate::scene::{ALICE, BOB, Refusal, Scene, no};
 use crate::set::process;
@@ -229,26 +226,13 @@ fn the_limit_of_a_user_may_be_told(scene: &Scene) {
         scene.call("Get", json!({ "key": "a" })).is_ok()
     });
 
-    let script = "for n in $(seq 1025); do sleep 600 </dev/null >/dev/null & echo $!; done; wait";
-    let mut shell = Command::new("sh")
-        .args(["-c", script])
-        .stdout(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .expect("it starts");
-    let lines = BufReader::new(shell.stdout.take().expect("a pipe")).lines();
-    let pids: Vec<u32> = lines
-        .take(1025)
-        .map(|pid| pid.expect("a line").parse().expect("a number"))
-        .collect();
-    let set = |n: usize| json!({ "key": n.to_string(), "value": "", "pid": pids[n] });
+    let processes = Sleepers::start(1025);
+    let set = |n: usize| json!({ "key": n.to_string(), "value": "", "pid": processes.pid(n) });
     let mut peer = scene.daemon.connect();
     peer.send_calls("io.globstash.Set", (0..1024).map(set));
     (0..1024).for_each(|_| assert!(peer.receive().get("error").is_none()));
     assert_eq!(scene.refuse("Set", set(1024)), exceeded("processes", 1024));
     scene.user(ALICE).ask("Set", set(1024));
-    kill_process_group(Pid::from_child(&shell), Signal::KILL).expect("it lives");
-    shell.wait().expect("it has ended");
 }
 
 fn who_may_not_is_told_so(scene: &Scene) {
