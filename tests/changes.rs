@@ -188,6 +188,8 @@ fn a_watch_needs_more_and_a_revision_that_can_be_one() {
 #[test]
 fn a_watcher_that_leaves_is_forgotten() {
     let daemon = Daemon::start();
+    // Answered, so that what was open only to say that it is ready is closed.
+    daemon.ask(STATUS, json!({}));
     let descriptors = daemon.descriptors();
     let (one, _) = watch(&daemon, json!({}));
     let (two, _) = watch(&daemon, json!({}));

@@ -113,15 +113,16 @@ fn a_call_that_fails_leaves_the_time_to_live_as_it_is() {
 fn an_entry_tells_when_it_expires() {
     let daemon = Daemon::start();
     let mut peer = daemon.connect();
-    let earliest = calendar() + HOUR;
-    peer.ask(SET, json!({ "key": "a", "value": "", "ttlUSec": HOUR }));
-    let latest = calendar() + HOUR;
-    let told = expires(&mut peer, "a").as_i64().expect("a time");
-    // Two clocks cannot be read at the same time.
-    assert!(
-        (earliest - 1000..=latest + 1000).contains(&told),
-        "{told} is not {latest}"
-    );
+    let is_right = |_| {
+        let earliest = calendar() + HOUR;
+        peer.ask(SET, json!({ "key": "a", "value": "", "ttlUSec": HOUR }));
+        let latest = calendar() + HOUR;
+        let told = expires(&mut peer, "a").as_i64().expect("a time");
+        println!("{told} is between {earliest} and {latest}");
+        (earliest - 1000..=latest + 1000).contains(&told)
+    };
+    // Two clocks cannot be read at the same time, and somebody else may have a turn between them.
+    assert!((0..10).any(is_right));
     let list = peer.ask("io.globstash.List", json!({ "metadata": true }));
     assert!(list["entries"][0]["expiresUSec"].is_i64());
     let list = peer.ask("io.globstash.List", json!({}));
@@ -264,13 +265,14 @@ fn a_number_that_is_added_to_keeps_its_time() {
     let daemon = Daemon::start();
     let mut peer = daemon.connect();
     peer.ask(SET, json!({ "key": "n", "value": "1", "ttlUSec": HOUR }));
-    let before = expires(&mut peer, "n").as_i64().expect("a time");
+    // Told by the calendar, which is read beside the clock that counts.
+    let mut told = || expires(&mut peer, "n").as_i64().expect("a time");
+    let before: Vec<i64> = (0..10).map(|_| told()).collect();
     assert_eq!(peer.ask(INCREMENT, json!({ "key": "n" }))["value"], "2");
-    let after = expires(&mut peer, "n").as_i64().expect("a time");
-    assert!(
-        (before - 1000..before + 1000).contains(&after),
-        "{before}, then {after}"
-    );
+    let mut told = || expires(&mut peer, "n").as_i64().expect("a time");
+    let after: Vec<i64> = (0..10).map(|_| told()).collect();
+    let is_near = |one: &i64| before.iter().any(|other| one.abs_diff(*other) < 1000);
+    assert!(after.iter().any(is_near), "{before:?}, then {after:?}");
 }
 
 // ---- processes ----
@@ -466,10 +468,10 @@ fn a_descriptor_is_kept_for_each_process_while_variables_belong_to_it() {
     let mut peer = daemon.connect();
     let process = Process::start();
     let set = |key| json!({ "key": key, "value": "", "pid": process.pid() });
-    let before = daemon.descriptors();
-    peer.ask(SET, set("a"));
     // Answered, so that the connection is there, and what was open only to say that it is ready is not.
     peer.ask(STATUS, json!({}));
+    let before = daemon.descriptors();
+    peer.ask(SET, set("a"));
     peer.ask(SET, set("b"));
     assert_eq!(daemon.descriptors(), before + 1);
     peer.ask("io.globstash.Delete", json!({ "key": "a" }));
