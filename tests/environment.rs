@@ -77,6 +77,8 @@ fn run(daemon: &Daemon, shell: &str, script: &str) -> Output {
         .env("PATH", path)
         .env("GLOBSTASH_ADDRESS", daemon.socket())
         .env("HOME", daemon.folder())
+        // A locale that this machine does not have would be complained about.
+        .env("LC_ALL", "C.UTF-8")
         .current_dir(daemon.folder())
         .output()
         .unwrap_or_else(|error| panic!("{shell}: {error}: run tests/prepare"))

@@ -44,12 +44,16 @@ mod tests {
     #[test]
     fn a_deadline_is_told_by_the_calendar() {
         let hour = 3_600_000_000;
-        let before = microseconds(ClockId::Realtime);
-        let deadline = after(hour).unwrap();
-        let told = calendar(deadline);
-        let behind = microseconds(ClockId::Realtime);
-        assert!((before + hour..=behind + hour + 1).contains(&told));
-        assert!(calendar(Moment(now().0 - 1)) <= microseconds(ClockId::Realtime));
+        // Two clocks cannot be read at the same time, and somebody else may have a turn between them.
+        let is_right = |_| {
+            let before = microseconds(ClockId::Realtime);
+            let deadline = after(hour).unwrap();
+            let told = calendar(deadline);
+            let behind = microseconds(ClockId::Realtime);
+            (before + hour..=behind + hour + 1).contains(&told)
+                && calendar(Moment(now().0 - 1)) <= microseconds(ClockId::Realtime)
+        };
+        assert!((0..10).any(is_right));
     }
 
     #[test]

@@ -282,13 +282,15 @@ fn an_idle_service_sleeps() {
     for peer in &mut peers {
         peer.ask("io.globstash.Set", json!({"key": "a", "value": "b"}));
     }
-    eventually("it has nothing to do", || {
-        daemon.status_line("State").starts_with('S')
-    });
-    let before = daemon.status("voluntary_ctxt_switches");
-    // That nothing happens can only be seen in a while in which it could.
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(daemon.status("voluntary_ctxt_switches"), before);
+    let switches = || daemon.status("voluntary_ctxt_switches");
+    // That nothing happens can only be seen in a while in which it could. It may begin before the last
+    // turn is over: also a process that the kernel calls sleeping may have a step to go until it is.
+    let sleeps = |_| {
+        let before = switches();
+        std::thread::sleep(Duration::from_millis(300));
+        switches() == before
+    };
+    assert!((0..3).any(sleeps), "it wakes up for nothing");
 }
 
 // ---- standard error ----

@@ -69,6 +69,8 @@ impl Place {
             script,
         ])
         .env("PATH", path)
+        // A locale that this machine does not have would be complained about.
+        .env("LC_ALL", "C.UTF-8")
         .env("GLOBSTASH_ADDRESS", self.daemon.socket())
         .env_remove("XDG_RUNTIME_DIR")
         .current_dir(self.folder.path())
