@@ -7,17 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Daemon, Peer, call, error, frame, invalid_parameter};
-use globstash::{Batch, Change, Client, Condition, Error, Fields, Start, Terms};
+use globstash::{Batch, Change, Condition, Error, Fields, Start, Terms};
 use serde_json::{Value, json};
 
 const APPLY: &str = "io.globstash.Apply";
 const SET: &str = "io.globstash.Set";
 const GET: &str = "io.globstash.Get";
 const STATUS: &str = "io.globstash.GetStatus";
-
-fn client(daemon: &Daemon) -> Client {
-    Client::at(&*daemon.socket()).expect("the service listens")
-}
 
 fn watch(daemon: &Daemon) -> Peer {
     let mut peer = daemon.connect();
@@ -405,7 +401,7 @@ fn a_crash_leaves_all_of_a_batch_or_nothing() {
 #[test]
 fn the_library_applies_batches() {
     let daemon = Daemon::start();
-    let mut client = client(&daemon);
+    let mut client = daemon.client();
     client.set_with("old", "1", Terms::new()).unwrap();
     let mut watch = client.watch_with("**", Start::Now, Fields::VALUES).unwrap();
     let batch = Batch::new()
@@ -435,7 +431,7 @@ fn the_library_applies_batches() {
 #[test]
 fn what_no_message_can_hold_is_not_sent() {
     let daemon = Daemon::start();
-    let mut client = client(&daemon);
+    let mut client = daemon.client();
     let megabyte = "x".repeat(1 << 20);
     let batch = |count: usize| {
         (0..count).fold(Batch::new(), |batch, n| {

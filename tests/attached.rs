@@ -16,10 +16,10 @@ fn keys(entries: &[globstash::Entry]) -> Vec<&str> {
 
 /// A client, and both ways to read: with the map, and over what passes no descriptors.
 fn both_ways(daemon: &Daemon) -> (Client, [Attached; 2]) {
-    let client = Client::at(&*daemon.socket()).unwrap();
+    let client = daemon.client();
     let mapped = client.attach().unwrap();
     assert!(mapped.is_mapped() && mapped.is_served());
-    let asked = Client::at(&*daemon.relay()).unwrap().attach().unwrap();
+    let asked = common::client(&daemon.relay()).attach().unwrap();
     assert!(!asked.is_mapped() && asked.is_served());
     (client, [mapped, asked])
 }

@@ -9,8 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::thread;
 
 use common::manager::Manager;
-use common::{error, fails};
-use globstash::Client;
+use common::{client, error, fails};
 use rustix::fs::{
     FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fchmod, fchown,
     fcntl_add_seals, ftruncate, memfd_create,
@@ -181,8 +180,7 @@ fn half_a_message_is_nothing_over_a_crash_and_over_a_reload() {
 #[test]
 fn a_watch_that_was_cut_off_in_the_midst_of_an_event_goes_on() {
     let mut manager = Manager::start();
-    let address = manager.socket();
-    let mut client = Client::at(address.to_str().expect("text")).expect("it serves");
+    let mut client = client(&manager.socket());
     for signal in [Signal::KILL, Signal::HUP] {
         let mut watch = client.watch("k/").expect("it serves");
         watch.catch_up().expect("there is little to tell");

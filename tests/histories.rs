@@ -10,6 +10,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -254,8 +255,8 @@ fn next_call(random: &mut Random, name: &str, seen: &BTreeMap<String, u64>) -> C
 }
 
 /// One client, at random; `made` counts the calls of all.
-fn play(address: &str, who: usize, seed: u64, history: &Mutex<History>, made: &AtomicUsize) {
-    let mut client = Client::at(address).expect("connecting waits for the service");
+fn play(address: &Path, who: usize, seed: u64, history: &Mutex<History>, made: &AtomicUsize) {
+    let mut client = common::client(address);
     let mut random = Random(seed);
     let mut seen = BTreeMap::new();
     for n in 0..CALLS {
@@ -282,7 +283,7 @@ fn play(address: &str, who: usize, seed: u64, history: &Mutex<History>, made: &A
 fn record(manager: &mut Manager, before: State, random: &mut Random) -> (History, State) {
     let history = Mutex::new(History::new(Possible::only(before)));
     let made = AtomicUsize::new(0);
-    let address = manager.socket().to_str().expect("text").to_owned();
+    let address = manager.socket();
     thread::scope(|scope| {
         for who in 0..CLIENTS {
             let seed = random.below(u64::MAX) | 1;
@@ -296,7 +297,7 @@ fn record(manager: &mut Manager, before: State, random: &mut Random) -> (History
         manager.crash();
     });
     let mut history = history.into_inner().unwrap();
-    let mut client = Client::at(&*address).expect("the service is there");
+    let mut client = common::client(&address);
     let after = list(&mut client).expect("it is not killed any more");
     let list = history.on_invret(usize::MAX, Call::List, Told::All(after.clone()));
     list.expect("everybody has ended");

@@ -202,7 +202,7 @@ fn mischief(map: &OwnedFd, size: usize) {
 #[test]
 fn a_reader_of_another_user_changes_nothing() {
     let daemon = start();
-    let mut client = Client::at(&*daemon.socket()).unwrap();
+    let mut client = daemon.client();
     let stash = client.attach().unwrap();
     let mut values = Vec::new();
     for n in 0..100 {
@@ -293,7 +293,7 @@ fn descriptors_that_nobody_takes_are_in_nobodys_way() {
         (0..OPEN_FILES + 100).map(ask).collect()
     });
     // After all of hers were answered.
-    let mut client = Client::at(&*daemon.socket()).unwrap();
+    let mut client = daemon.client();
     client.set("k", "v").unwrap();
     let stash = client.attach().unwrap();
     assert!(stash.is_mapped(), "there is none left");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::sleepers::Sleepers;
 use common::{Daemon, Peer, error, eventually, invalid_parameter};
-use globstash::{Change, Client, Condition, Error, Fields, Start, Terms, Until};
+use globstash::{Change, Condition, Error, Fields, Start, Terms, Until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -21,10 +21,6 @@ const STATUS: &str = "io.globstash.GetStatus";
 
 /// Longer than any test.
 const HOUR: i64 = 3_600_000_000;
-
-fn client(daemon: &Daemon) -> Client {
-    Client::at(&*daemon.socket()).expect("the service listens")
-}
 
 /// Begins to watch everything; what the first reply says is left out.
 fn watch(daemon: &Daemon) -> Peer {
@@ -187,7 +183,7 @@ fn what_deletes_takes_no_notice_of_a_time_to_live() {
 #[test]
 fn who_waits_for_a_variable_to_go_hears_that_it_has_expired() {
     let daemon = Daemon::start();
-    let mut client = client(&daemon);
+    let mut client = daemon.client();
     let short = Terms::new().ttl(Duration::from_millis(20));
     client.set_with("a", "1", short).unwrap();
     assert_eq!(client.wait_until("a", Until::undefined()).unwrap(), None);
@@ -419,7 +415,7 @@ fn a_process_that_sets_a_variable_of_its_own() {
     let Some(socket) = std::env::var_os("SETTER_SOCKET") else {
         return;
     };
-    let mut client = Client::at(std::path::Path::new(&socket)).unwrap();
+    let mut client = common::client(socket.as_ref());
     client
         .set_with("a", "", Terms::new().own_process())
         .unwrap();
@@ -676,7 +672,7 @@ fn processes_are_known_again_after_a_crash_and_a_reload() {
 #[test]
 fn the_library_sets_expires_and_hears_of_it() {
     let daemon = Daemon::start();
-    let mut client = client(&daemon);
+    let mut client = daemon.client();
     let fields = Fields::VALUES.and_metadata();
     let mut watch = client.watch_with("a", Start::Now, fields).unwrap();
     let terms = Terms::new().ttl(Duration::from_secs(3600));

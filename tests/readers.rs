@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn attach(daemon: &Daemon) -> (Client, Attached) {
-    let client = Client::at(&*daemon.socket()).unwrap();
+    let client = daemon.client();
     let stash = client.attach().unwrap();
     assert!(stash.is_mapped());
     (client, stash)
@@ -231,7 +231,7 @@ fn after_a_crash_the_same_map_is_read_on() {
 fn after_a_stop_everything_is_forgotten_and_another_instance_is_read() {
     for relayed in [WhenGone::Serve, WhenGone::Fail] {
         let mut daemon = Daemon::start();
-        let mut client = Client::at(&*daemon.socket()).unwrap();
+        let mut client = daemon.client();
         let stash = client.attach_with(relayed).unwrap();
         client.set("k", "1").unwrap();
         let mut handle = stash.handle("k");
@@ -266,7 +266,7 @@ fn after_a_stop_everything_is_forgotten_and_another_instance_is_read() {
 #[test]
 fn who_wants_to_know_is_told_that_the_service_has_died() {
     let mut daemon = Daemon::start();
-    let mut client = Client::at(&*daemon.socket()).unwrap();
+    let mut client = daemon.client();
     let stash = client.attach_with(WhenGone::Fail).unwrap();
     client.set("k", "v").unwrap();
     let mut handle = stash.handle("k");
@@ -356,7 +356,7 @@ fn a_forked_process_reads_on_its_own() {
 #[test]
 fn a_process_that_is_forked_while_others_ask_can_ask() {
     let daemon = Daemon::start();
-    let mut client = Client::at(&*daemon.relay()).unwrap();
+    let mut client = common::client(&daemon.relay());
     client.set("k", "v").unwrap();
     let stash = client.attach().unwrap();
     assert!(!stash.is_mapped());

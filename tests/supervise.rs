@@ -16,7 +16,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use globstash::{Client, Error, Value};
+use globstash::{Error, Value};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
@@ -300,7 +300,7 @@ fn killed_under_load_it_loses_nothing_that_was_acknowledged() {
     let write = |name: usize| {
         let key = format!("worker/{name}");
         let (mut acknowledged, mut lost) = (0_u64, 0_u64);
-        let mut client = Client::at(socket.as_path()).expect("nobody is refused");
+        let mut client = common::client(&socket);
         while !is_over.load(Relaxed) {
             let value = acknowledged + 1;
             match client.set(&key, value.to_string()) {

@@ -23,6 +23,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use globstash::{Client, Options};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -160,6 +161,11 @@ impl Daemon {
         Peer::connect(&self.socket())
     }
 
+    /// A client of the library.
+    pub fn client(&self) -> Client {
+        client(&self.socket())
+    }
+
     /// One call on a connection of its own.
     pub fn call(&self, method: &str, parameters: Value) -> Value {
         self.connect().call(method, parameters)
@@ -283,6 +289,13 @@ fn prepare(command: &mut Command, folder: &Path) {
 fn pass_on(mut from: UnixStream, mut to: UnixStream) {
     let _ = std::io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Both);
+}
+
+/// A client that is as patient as a test: on a machine with much else to do a large value may take
+/// longer than a caller wants to wait.
+pub fn client(socket: &Path) -> Client {
+    let patient = Options::new().timeout(WATCHDOG);
+    patient.at(socket).expect("the service listens")
 }
 
 /// Starts a service that is to fail: how it ended, and what it said.

@@ -70,7 +70,7 @@ pub struct Rust {
 
 impl Rust {
     pub fn new(daemon: &Daemon) -> Rust {
-        let client = Client::at(daemon.socket().as_path()).expect("the service is there");
+        let client = daemon.client();
         Rust {
             attached: client.attach().expect("the same"),
             client,
