@@ -10,7 +10,7 @@ socket=/run/globstash
 address=unix:$socket
 
 # Longest wait for something that should happen within a moment. Only a failure takes so long.
-patience=20
+patience=60
 
 # A command that fails where none may.
 trap 'failed "line $LINENO" "$BASH_COMMAND: exit status 0" "exit status $?"' ERR

@@ -8,6 +8,8 @@ there() { [[ $(call Get "{\"key\":\"$1\"}" | jq .defined) == true ]]; }
 
 # Time to live.
 varlinkctl call --more --timeout=infinity --json=short $address io.globstash.Watch '{"patterns":["lease/"]}' >/tmp/watched &
+is_watched() { [[ $(call GetStatus | jq .watches) == 1 ]]; }
+eventually "somebody watches" is_watched
 call Set '{"key":"lease/short","value":"v","ttlUSec":100000}' >/tmp/first
 check "Set takes a time to live" '{"revision":1}' "$(</tmp/first)"
 eventually "it runs out" gone lease/short
@@ -62,7 +64,7 @@ lease kept/short '"ttlUSec":1000000'
 lease kept/long '"ttlUSec":3600000000'
 lease kept/process "\"pid\":$process"
 lease kept/other "\"pid\":$other"
-drop_in globstashd.service '[Service]' RestartSec=3s
+drop_in globstashd.service '[Service]' RestartSec=10s
 dead=$(main_pid)
 kill -KILL "$dead"
 # While there is no service, one of the processes ends and another gets its ID.

@@ -54,7 +54,9 @@ check "and takes its socket away" "" "$(find /run -name 'globstash*')"
 for ((i = 0; i < 100; i++)); do globstash incr count >/dev/null & done
 wait
 check "a hundred commands at once are all answered" 100 "$(globstash get count)"
-check "by one service" 1 "$(supervisors)"
+by_one() { (($(supervisors) == 1)); }
+# Those who found that others were faster may be about to end.
+eventually "by one service" by_one
 
 # ---- crashes ----
 
@@ -86,7 +88,7 @@ check_like "status tells" "*a process that is gone*" "$(globstash status)"
 # Which may still listen when the command calls.
 kill -KILL "$orphan"
 check "its next crash loses the variables, and the next command starts another" "" "$(globstash get count)"
-check "one" 1 "$(supervisors)"
+eventually "one" by_one
 kill -TERM "$(service)"
 eventually "SIGTERM to the service ends both" is_over
 globstash set foo bar
