@@ -6,10 +6,14 @@ mod common;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use common::{Daemon, eventually, wheel};
+
+/// How long all of its tests may take on a machine with much else to do. Each has a watchdog.
+const TESTS: Duration = Duration::from_secs(900);
 
 fn here(place: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(place)
@@ -27,7 +31,7 @@ fn succeeds(command: &mut Command) {
 #[test]
 fn its_tests_pass() {
     succeeds(
-        wheel::python()
+        wheel::python_within(TESTS)
             .args(["-m", "unittest", "discover", "--start-directory"])
             .arg(here("python/tests"))
             .env("GLOBSTASHD", env!("CARGO_BIN_EXE_globstashd")),

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::WATCHDOG;
 
@@ -13,12 +14,17 @@ const BUILD: &str = "1800";
 
 /// Python with the package, built from what is here. Ends by itself when it takes too long.
 pub fn python() -> Command {
+    python_within(WATCHDOG)
+}
+
+/// The same for what takes longer than a moment.
+pub fn python_within(time: Duration) -> Command {
     super::surroundings::settle();
     let mut command = Command::new("timeout");
     command
         // Else a signal passed on comes twice, to the program and to its group.
         .arg("--foreground")
-        .args(["-k", "5", &WATCHDOG.as_secs().to_string()])
+        .args(["-k", "5", &time.as_secs().to_string()])
         .arg(executable())
         // Nothing but what is installed, and no caches beside the sources.
         .args(["-I", "-B"]);

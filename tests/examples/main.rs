@@ -255,7 +255,7 @@ fn the_examples_in_rust_run() {
         let daemon = Daemon::start();
         // To build it takes longer than anything else; afterwards cargo becomes the program.
         let mut child = Command::new("timeout")
-            .args(["600", env!("CARGO"), "run", "--quiet", "--locked"])
+            .args(["1800", env!("CARGO"), "run", "--quiet", "--locked"])
             .args(["--example", name])
             .env("GLOBSTASH_ADDRESS", daemon.socket())
             .stdout(Stdio::piped())

@@ -34,7 +34,7 @@ fn everybody(daemon: &Daemon) -> Vec<(&'static str, Box<dyn Speaker + '_>)> {
 }
 
 /// How long one may speak, in s: to all others, also on a machine with much else to do.
-const LIMIT: &str = "600";
+const LIMIT: &str = "1800";
 
 fn python() -> Command {
     let mut python = Command::new("timeout");

@@ -18,6 +18,9 @@ pub const STRICT: [&str; 6] = [
     "-pthread",
 ];
 
+/// How long a program may run, in s: also under valgrind on a machine with much else to do.
+const LIMIT: &str = "900";
+
 /// How a program is made, and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -115,7 +118,7 @@ pub fn compile(place: &str, mode: Mode) -> PathBuf {
 /// A command that runs a program with the library, and gives up after some time.
 pub fn run(program: &Path, mode: Mode) -> Command {
     let mut command = Command::new("timeout");
-    command.arg("120");
+    command.arg(LIMIT);
     if mode == Mode::Valgrind {
         command.args(["valgrind", "--quiet", "--error-exitcode=9"]);
         // The stacks of its parent's threads are not in a child: what only these know looks lost there.
