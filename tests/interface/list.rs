@@ -1,6 +1,8 @@
 //! List.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use serde_json::{Value, json};
 
@@ -91,23 +93,47 @@ fn fields_come_if_asked_for(scene: &Scene) {
 }
 
 fn one_reply_is_true_at_its_revision(scene: &Scene) {
-    // Two variables that are always set together: what is true at one moment has them alike.
+    // Two variables that come and go together: what is true at one moment has both, or none. Between
+    // them are so many that others have their turn before all are gone through.
+    fill(scene, (1..3999).map(|n| format!("k{n:04}")));
+    let (begun, caller) = (scene.revision(), scene.caller());
     let mut writer = scene.daemon.connect();
-    let apply = |n: usize| {
-        let set = |key: &str| json!({ "action": "set", "key": key, "value": n.to_string() });
-        json!({ "operations": [set("a"), set("b")] })
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| (1..2000).for_each(|n| drop(writer.ask("io.globstash.Apply", apply(n)))));
-        for _ in 0..20 {
-            let reply = scene.ask("List", json!({}));
-            let entries = reply["entries"].as_array().expect("entries");
-            let values: Vec<_> = entries.iter().map(|entry| &entry["value"]).collect();
-            assert!(values.windows(2).all(|pair| pair[0] == pair[1]), "{reply}");
-            let newest = entries.iter().map(revision).max().unwrap_or(0);
-            assert_eq!(newest, revision(&reply));
-        }
+    let is_done = AtomicBool::new(false);
+    let replies = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for action in ["set", "delete"].into_iter().cycle() {
+                let operation = |key: &str| match action {
+                    "set" => json!({ "action": action, "key": key, "value": "" }),
+                    _ => json!({ "action": action, "key": key }),
+                };
+                let both = ["k0000", "k3999"].map(operation);
+                writer.ask("io.globstash.Apply", json!({ "operations": both }));
+                if is_done.load(Relaxed) {
+                    break;
+                }
+            }
+        });
+        let list = json!({ "patterns": ["k*[0-9]*[0-9]*{00,99}"], "keysOnly": true });
+        // One that panics must not leave the other alone for ever.
+        let list = || caller.ask("List", list.clone());
+        let replies: Vec<_> = (0..20)
+            .map(|_| catch_unwind(AssertUnwindSafe(list)))
+            .collect();
+        is_done.store(true, Relaxed);
+        replies
     });
+    let mut seen = BTreeSet::new();
+    for reply in replies {
+        let reply = reply.unwrap_or_else(|panic| resume_unwind(panic));
+        let keys: Vec<_> = common::listed(&[json!({ "parameters": reply })]);
+        let has = |key: &str| keys.iter().any(|it| it == key);
+        let are_there = (revision(&reply) - begun) % 2 == 1;
+        assert_eq!((has("k0000"), has("k3999")), (are_there, are_there));
+        assert_eq!(keys.len(), if are_there { 80 } else { 78 });
+        seen.insert(revision(&reply));
+    }
+    assert!(seen.len() > 1, "nothing was changed meanwhile");
+    scene.ask("Delete", json!({ "patterns": ["**"] }));
     let megabyte = "x".repeat(1 << 20);
     for n in 0..8 {
         scene.set(&format!("large/{n}"), &megabyte);
@@ -131,11 +157,11 @@ fn fill(scene: &Scene, keys: impl Iterator<Item = String>) {
 
 fn what_is_there_all_the_time_is_told_once(scene: &Scene) {
     fill(scene, (0..5000).map(|n| format!("stays/{n:04}")));
-    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let is_done = AtomicBool::new(false);
     let listed = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut peer = scene.daemon.connect();
-            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+            while !is_done.load(Relaxed) {
                 // Some come and go before and after each of the others, which change meanwhile.
                 for key in ["a", "stays/0000+", "stays/2500+", "z"] {
                     peer.ask("io.globstash.Set", json!({ "key": key, "value": "" }));
@@ -147,12 +173,17 @@ fn what_is_there_all_the_time_is_told_once(scene: &Scene) {
                 );
             }
         });
-        let listed: Vec<_> = (0..5).map(|_| scene.list(json!({}))).collect();
-        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        // One that panics must not leave the other alone for ever.
+        let list = || scene.list(json!({}));
+        let listed: Vec<_> = (0..5)
+            .map(|_| catch_unwind(AssertUnwindSafe(list)))
+            .collect();
+        is_done.store(true, Relaxed);
         listed
     });
     for listed in listed {
         let mut count = BTreeMap::new();
+        let listed = listed.unwrap_or_else(|panic| resume_unwind(panic));
         for entry in listed.expect("a list") {
             *count.entry(entry["key"].to_string()).or_insert(0) += 1;
         }
