@@ -45,6 +45,44 @@ static void null(void)
     globstash_variable_close(variable);
 }
 
+/* What a program has that does not look whether opening has failed: it went on with the variables of
+ * the whole machine. */
+static void what_could_not_be_opened_is_no_handle(void)
+{
+    globstash_stash *stash = globstash_open("unix:/none/such", 0, 0);
+    char buffer[4], *value = NULL;
+    globstash_condition until = {.kind = GLOBSTASH_IF_UNDEFINED};
+    CHECK(stash == NULL);
+    FAILS(globstash_get_at(stash, "a", buffer, sizeof buffer, NULL), ARGUMENT, "stash is NULL");
+    FAILS(globstash_get_alloc(stash, "a", &value, NULL), ARGUMENT, "stash is NULL");
+    FAILS(globstash_set_at(stash, "a", "1", 1, NULL, NULL), ARGUMENT, "stash is NULL");
+    FAILS(globstash_delete_at(stash, "a", NULL, NULL), ARGUMENT, "stash is NULL");
+    FAILS(globstash_delete_matching(stash, NULL), ARGUMENT, "stash is NULL");
+    FAILS(globstash_exists_at(stash, "a", NULL), ARGUMENT, "stash is NULL");
+    FAILS(globstash_expire_at(stash, "a", 1), ARGUMENT, "stash is NULL");
+    FAILS(globstash_increment_at(stash, "a", "1", NULL, NULL, NULL, 0, NULL), ARGUMENT,
+          "stash is NULL");
+    FAILS(globstash_wait_at(stash, "a", &until, 0, NULL, 0, NULL), ARGUMENT, "stash is NULL");
+    FAILS(globstash_is_mapped(stash), ARGUMENT, "stash is NULL");
+    FAILS(globstash_is_served(stash), ARGUMENT, "stash is NULL");
+    FAILS_TO_OPEN(globstash_variable_open(stash, "a"), ARGUMENT, "stash is NULL");
+    FAILS_TO_OPEN(globstash_list_open(stash, NULL, 0), ARGUMENT, "stash is NULL");
+    FAILS_TO_OPEN(globstash_scan_open(stash, NULL), ARGUMENT, "stash is NULL");
+    FAILS_TO_OPEN(globstash_watch_open(stash, NULL, 0), ARGUMENT, "stash is NULL");
+    CHECK(globstash_exists("a") == 0);
+}
+
+/* In printf("%d: %s", globstash_set(...), globstash_error_text()) the compiler may call the second
+ * before the first; what that returned was empty, or already freed when it was printed. */
+static void the_text_is_that_of_the_last_failure_whenever_it_was_asked_for(void)
+{
+    const char *text = globstash_error_text();
+    FAILS(globstash_set("", "1"), GLOBSTASH_ERROR_KEY, "cannot be a key");
+    CHECK(strstr(text, "cannot be a key") != NULL);
+    FAILS(globstash_set(NULL, "1"), ARGUMENT, "the key is NULL");
+    CHECK(strcmp(text, "the key is NULL") == 0);
+}
+
 static void keys_and_patterns(void)
 {
     char longest[257];
@@ -123,7 +161,9 @@ static void *elsewhere(void *unused)
 
 int main(void)
 {
+    the_text_is_that_of_the_last_failure_whenever_it_was_asked_for();
     null();
+    what_could_not_be_opened_is_no_handle();
     keys_and_patterns();
     terms();
     services();
