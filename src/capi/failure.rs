@@ -3,8 +3,8 @@
 //! Every function of the C ABI runs in [`guard`] or [`guard_pointer`]: a panic ends there, as
 //! [`Code::Internal`].
 
-use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -180,9 +180,40 @@ impl From<Error> for Failure {
     }
 }
 
+/// Room for a text and its NUL. What is told of a key is less, also if every byte of it is escaped.
+const ROOM: usize = 4096;
+
+/// A thread's last failure.
+///
+/// The text has one place for as long as the thread lives. So it does not matter whether C asks for it
+/// before or after the call that fails, as with arguments of one printf(3), and it never leads to what
+/// was freed.
+struct Last {
+    code: Cell<c_int>,
+    text: Box<[Cell<u8>]>,
+}
+
+impl Last {
+    fn none() -> Last {
+        Last {
+            code: Cell::new(0),
+            text: vec![Cell::new(0); ROOM].into_boxed_slice(),
+        }
+    }
+
+    fn keep(&self, code: Code, text: &str) {
+        self.code.set(code as c_int);
+        // Texts are escaped; should one have a NUL all the same, what stands before it says enough.
+        let text = text.split('\0').next().unwrap_or_default();
+        let text = &text[..text.floor_char_boundary(ROOM - 1)];
+        for (place, byte) in self.text.iter().zip(text.bytes().chain([0])) {
+            place.set(byte);
+        }
+    }
+}
+
 thread_local! {
-    /// Of this thread's last failure.
-    static LAST: RefCell<Option<(Code, CString)>> = const { RefCell::new(None) };
+    static LAST: Last = Last::none();
 }
 
 /// Runs what may fail: its number, or the number of its failure.
@@ -213,34 +244,30 @@ fn caught<T>(act: impl FnOnce() -> Result<T, Failure>) -> Result<T, Code> {
 #[cold]
 fn remember(failure: Failure) {
     let (code, text) = *failure.0;
-    // Texts are escaped; should one have a NUL all the same, what stands before it says enough.
-    let text = CString::new(text).unwrap_or_else(|error| {
-        let end = error.nul_position();
-        let mut text = error.into_vec();
-        text.truncate(end);
-        CString::new(text).unwrap_or_default()
-    });
     // A thread that ends may have put it away.
-    let _ = LAST.try_with(|last| *last.borrow_mut() = Some((code, text)));
+    let _ = LAST.try_with(|last| last.keep(code, &text));
 }
 
 /// The number of this thread's last failure, such as GLOBSTASH_ERROR_KEY; 0 if there was none. What
 /// succeeds leaves it as it is, as with errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn globstash_error_code() -> c_int {
-    let code = LAST.try_with(|last| last.borrow().as_ref().map(|(code, _)| *code as c_int));
-    code.ok().flatten().unwrap_or(0)
+    LAST.try_with(|last| last.code.get()).unwrap_or(0)
 }
 
 /// The text of this thread's last failure: a sentence for the user, lower case and without a full
 /// stop, in some cases with a second line that says what to do. Empty if there was none; never NULL.
 ///
-/// The text belongs to the library, and to this thread until its next failure or its end.
+/// The text belongs to the library; do not free it. It stands at the same place of this thread always, until
+/// the thread ends, and the next failure of the thread replaces it: copy what has to be kept, or has to go
+/// to another thread. Because the place is the same, this is right, in whatever order a compiler evaluates
+/// arguments:
+///
+///     printf("%d: %s\n", globstash_set("a=b", "1"), globstash_error_text());
 #[unsafe(no_mangle)]
 pub extern "C" fn globstash_error_text() -> *const c_char {
-    // The bytes of a CString stay where they are until it is replaced.
-    let text = LAST.try_with(|last| last.borrow().as_ref().map(|(_, text)| text.as_ptr()));
-    text.ok().flatten().unwrap_or(c"".as_ptr())
+    let text = LAST.try_with(|last| last.text.as_ptr().cast());
+    text.unwrap_or(c"".as_ptr())
 }
 
 /// What a number such as GLOBSTASH_ERROR_KEY means, in a few words, as strerror(3) does. Never NULL;
@@ -275,6 +302,11 @@ mod tests {
     fn a_failure_is_told_in_its_own_thread() {
         let number: i64 = guard(|| Err(Failure::new(Code::Key, "one\0two")));
         assert_eq!((number, text().as_str()), (-2, "one"));
+        let long = "\u{20ac}".repeat(ROOM);
+        let _: i32 = guard(|| Err(Failure::new(Code::Key, &*long)));
+        // Three bytes each: there is room for one byte more, but not for a character.
+        assert_eq!(text().len(), ROOM - 1);
+        assert!(long.starts_with(&text()));
         let elsewhere = std::thread::spawn(|| (globstash_error_code(), text()));
         assert_eq!(elsewhere.join().unwrap(), (0, String::new()));
     }
