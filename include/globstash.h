@@ -15,9 +15,10 @@
  * GLOBSTASH_ERROR_UNKNOWN. A read is tried again, once, if the connection is lost; a change that may
  * have been made is never asked for twice.
  *
- * HANDLES. Where a function takes a `globstash_stash *`, NULL is the default one, which the short functions
+ * HANDLES. Where a function takes a `globstash_stash *`, GLOBSTASH_DEFAULT is the one that the short functions
  * use: it connects by itself, with the first call, to the service that $GLOBSTASH_ADDRESS names, or else
- * to the one for all of the machine.
+ * to the one for all of the machine. NULL is refused, with GLOBSTASH_ERROR_ARGUMENT: so a handle that could
+ * not be opened is never taken for the default one.
  *
  * THREADS. Every function can be called in any thread at any time, and threads do not wait for one
  * another; but a variable, a list or a watch is for one thread at a time. A process that is forked from
@@ -46,6 +47,16 @@
 #define GLOBSTASH_VERSION_MAJOR 0
 #define GLOBSTASH_VERSION_MINOR 1
 #define GLOBSTASH_VERSION_PATCH 0
+
+/**
+ * Where a function takes a handle: the default one, which the short functions use. It is always open.
+ * NULL is no handle: that is what a program has that could not open one.
+ */
+#ifdef __cplusplus
+#define GLOBSTASH_DEFAULT (reinterpret_cast<globstash_stash *>(1))
+#else
+#define GLOBSTASH_DEFAULT ((globstash_stash *)1)
+#endif
 
 /** For a list or a watch: values are not wanted. */
 #define GLOBSTASH_KEYS_ONLY 1
@@ -400,8 +411,8 @@ globstash_stash *globstash_open_user(int64_t timeout_ms,
                                      unsigned int flags);
 
 /**
- * Closes a handle, with its connections. NULL is allowed, and nothing is done then; the default handle is
- * never closed. No other thread may be using it. Variables, lists and watches that were opened with
+ * Closes a handle, with its connections. NULL is allowed, and nothing is done then; nor with
+ * GLOBSTASH_DEFAULT, which is never closed. No other thread may be using it. Variables, lists and watches that were opened with
  * it stay, until they are closed.
  *
  * Returns NULL, always: `stash = globstash_close(stash);`
@@ -536,7 +547,7 @@ ssize_t globstash_increment_at(globstash_stash *stash,
  * Waits until a variable is as wanted, and reads it; if it is so already, at once.
  *
  *     globstash_condition until = { .kind = GLOBSTASH_IF_CHANGED, .revision = seen };
- *     globstash_wait_at(NULL, "config/mode", &until, 5000, mode, sizeof mode, &seen);
+ *     globstash_wait_at(GLOBSTASH_DEFAULT, "config/mode", &until, 5000, mode, sizeof mode, &seen);
  *
  * `until` must not be NULL. `timeout_ms` is as with globstash_wait(). Buffer, revision and result are
  * as with globstash_get_at(). Other threads may go on using the handle meanwhile.
@@ -594,7 +605,7 @@ globstash_variable *globstash_variable_close(globstash_variable *variable);
  * is told exactly once, while others come and go.
  *
  *     globstash_entry entry;
- *     globstash_list *list = globstash_list_open(NULL, "player/", 0);
+ *     globstash_list *list = globstash_list_open(GLOBSTASH_DEFAULT, "player/", 0);
  *     while (globstash_list_next(list, &entry) > 0)
  *         printf("%s=%s\n", entry.key, entry.value);
  *     globstash_list_close(list);

@@ -780,7 +780,7 @@ public:
     bool is_served() const { return globstash_is_served(c()) > 0; }
 
     /** For functions of C: belongs to this. */
-    globstash_stash *c() const noexcept { return handle.get(); }
+    globstash_stash *c() const noexcept { return handle ? handle.get() : GLOBSTASH_DEFAULT; }
 
 private:
     static std::optional<stash> taken(globstash_stash *opened, std::error_code &code)

@@ -28,7 +28,8 @@ static void print(const globstash_event *event)
 int main(int count, char **arguments)
 {
     globstash_event event;
-    globstash_watch *watch = globstash_watch_open(NULL, count > 1 ? arguments[1] : NULL, 0);
+    const char *pattern = count > 1 ? arguments[1] : NULL;
+    globstash_watch *watch = globstash_watch_open(GLOBSTASH_DEFAULT, pattern, 0);
     if (watch == NULL)
         return fail();
     struct pollfd ready[] = {{.fd = globstash_watch_fd(watch), .events = POLLIN},

@@ -40,7 +40,7 @@ int main(int count, char **arguments)
     for (int i = 0; i < VARIABLES; i++) {
         char key[32];
         snprintf(key, sizeof key, "machine/axis-%d", i);
-        axes[i] = globstash_variable_open(NULL, key);
+        axes[i] = globstash_variable_open(GLOBSTASH_DEFAULT, key);
         if (axes[i] == NULL)
             return fail();
     }

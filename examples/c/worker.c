@@ -18,7 +18,7 @@ static int fail(void)
 static int say(const char *state)
 {
     globstash_terms mine = {.pid = GLOBSTASH_OWN_PROCESS};
-    return globstash_set_at(NULL, "worker/state", state, strlen(state), &mine, NULL);
+    return globstash_set_at(GLOBSTASH_DEFAULT, "worker/state", state, strlen(state), &mine, NULL);
 }
 
 int main(void)
@@ -29,8 +29,8 @@ int main(void)
         uint64_t revision;
         if (say("waiting") < 0)
             return fail();
-        ssize_t length = globstash_wait_at(NULL, "worker/flag", &raised, -1, job, sizeof job,
-                                           &revision);
+        ssize_t length = globstash_wait_at(GLOBSTASH_DEFAULT, "worker/flag", &raised, -1, job,
+                                           sizeof job, &revision);
         if (length < 0 || say("working") < 0)
             return fail();
         int is_last = strcmp(job, "stop") == 0;
@@ -39,7 +39,7 @@ int main(void)
         fflush(stdout);
         /* Only this one: if somebody has raised another meanwhile, it stays, and is the next. */
         globstash_condition same = {.kind = GLOBSTASH_IF_REVISION, .revision = revision};
-        if (globstash_delete_at(NULL, "worker/flag", &same, NULL) < 0 &&
+        if (globstash_delete_at(GLOBSTASH_DEFAULT, "worker/flag", &same, NULL) < 0 &&
             globstash_error_code() != GLOBSTASH_ERROR_CONDITION)
             return fail();
         if (is_last)

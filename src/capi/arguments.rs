@@ -16,15 +16,28 @@ use crate::client::{Patterns, Revision, Value};
 use super::failure::{Code, Failure};
 use super::stash::{DEFAULT, Stash};
 
-/// A handle; NULL is the default one.
+/// What stands for the default handle: in the header it is `GLOBSTASH_DEFAULT`. NULL is not, because
+/// that is what a program has that could not open another.
+pub(super) const DEFAULT_STASH: *mut Stash = ptr::without_provenance_mut(1);
+
+/// A handle.
 ///
 /// # Safety
 ///
-/// It is NULL, or came from `globstash_open` and was not closed.
+/// It is NULL, or [`DEFAULT_STASH`], or came from `globstash_open` and was not closed.
 #[inline]
-pub(super) unsafe fn stash<'a>(stash: *const Stash) -> &'a Stash {
+pub(super) unsafe fn stash<'a>(stash: *const Stash) -> Result<&'a Stash, Failure> {
+    if ptr::eq(stash, DEFAULT_STASH) {
+        return Ok(&DEFAULT);
+    }
     // SAFETY: passed on to the caller.
-    unsafe { stash.as_ref() }.unwrap_or(&DEFAULT)
+    unsafe { stash.as_ref() }.ok_or_else(no_stash)
+}
+
+#[cold]
+fn no_stash() -> Failure {
+    let text = "the stash is NULL: it could not be opened, or GLOBSTASH_DEFAULT is meant";
+    Failure::new(Code::Argument, text)
 }
 
 /// An object that cannot be left out.

@@ -33,7 +33,7 @@ pub unsafe extern "C" fn globstash_get_at(
     };
     guard(|| {
         // SAFETY: passed on to the caller.
-        let (of, bytes) = unsafe { (of(stash), key_bytes(key)?) };
+        let (of, bytes) = unsafe { (of(stash)?, key_bytes(key)?) };
         let take = |revision, value: &[u8]| result(Some(revision), value);
         match of.found_at_once(bytes, take) {
             Some(result) => result,
@@ -92,7 +92,7 @@ unsafe fn read(
     take: impl FnOnce(Option<Revision>, &[u8]) -> Result<ssize_t, Failure>,
 ) -> Result<ssize_t, Failure> {
     // SAFETY: passed on to the caller.
-    let (stash, key) = unsafe { (of(stash), read_key(key)?) };
+    let (stash, key) = unsafe { (of(stash)?, read_key(key)?) };
     let mut value = Vec::new();
     let revision = stash.attached()?.get_into(key, &mut value)?;
     take(revision, &value)
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn globstash_set_at(
         let (stash, key, value, terms) = unsafe {
             let terms = terms.as_ref().map(|terms| terms.read()).transpose()?;
             let value = read_value(value.cast(), length)?;
-            (of(stash), read_key(key)?, value, terms.unwrap_or_default())
+            (of(stash)?, read_key(key)?, value, terms.unwrap_or_default())
         };
         let set = stash.ask(|client| client.set_with(key, value, terms));
         // SAFETY: passed on to the caller.
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn globstash_delete_at(
         // SAFETY: passed on to the caller.
         let (stash, key, condition) = unsafe {
             let condition = only_if.as_ref().map(|condition| condition.read());
-            (of(stash), read_key(key)?, condition.transpose()?.flatten())
+            (of(stash)?, read_key(key)?, condition.transpose()?.flatten())
         };
         let mut count = 0;
         let deleted = stash.ask(|client| {
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn globstash_delete_matching(
 ) -> i64 {
     guard(|| {
         // SAFETY: passed on to the caller.
-        let (stash, patterns) = unsafe { (of(stash), patterns(pattern)?) };
+        let (stash, patterns) = unsafe { (of(stash)?, patterns(pattern)?) };
         let deleted = stash.ask(|client| client.delete_matching(patterns))?;
         Ok(deleted.count.cast_signed())
     })
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn globstash_exists_at(
 ) -> c_int {
     guard(|| {
         // SAFETY: passed on to the caller.
-        let (stash, key) = unsafe { (of(stash), read_key(key)?) };
+        let (stash, key) = unsafe { (of(stash)?, read_key(key)?) };
         let found = stash.ask(|client| client.revision(key))?;
         // SAFETY: passed on to the caller.
         unsafe { put_revision(revision, found) };
@@ -210,7 +210,7 @@ pub unsafe extern "C" fn globstash_expire_at(
 ) -> c_int {
     guard(|| {
         // SAFETY: passed on to the caller.
-        let (stash, key) = unsafe { (of(stash), read_key(key)?) };
+        let (stash, key) = unsafe { (of(stash)?, read_key(key)?) };
         let defined = stash.ask(|client| client.expire(key, milliseconds(ttl_ms)))?;
         Ok(i8::from(defined).into())
     })
@@ -239,7 +239,7 @@ pub unsafe extern "C" fn globstash_increment_at(
         let (stash, key, by, minimum, maximum) = unsafe {
             let by = text(by, "number", Code::Argument)?;
             let limits = (optional(minimum, "minimum")?, optional(maximum, "maximum")?);
-            (of(stash), read_key(key)?, by, limits.0, limits.1)
+            (of(stash)?, read_key(key)?, by, limits.0, limits.1)
         };
         // Before anything is changed.
         if sum.is_null() && size > 0 {
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn globstash_increment_at(
 /// Waits until a variable is as wanted, and reads it; if it is so already, at once.
 ///
 ///     globstash_condition until = { .kind = GLOBSTASH_IF_CHANGED, .revision = seen };
-///     globstash_wait_at(NULL, "config/mode", &until, 5000, mode, sizeof mode, &seen);
+///     globstash_wait_at(GLOBSTASH_DEFAULT, "config/mode", &until, 5000, mode, sizeof mode, &seen);
 ///
 /// `until` must not be NULL. `timeout_ms` is as with globstash_wait(). Buffer, revision and result are
 /// as with globstash_get_at(). Other threads may go on using the handle meanwhile.
@@ -282,7 +282,7 @@ pub unsafe extern "C" fn globstash_wait_at(
         // SAFETY: passed on to the caller.
         let (stash, key, until) = unsafe {
             let until = until.as_ref().ok_or_else(|| missing("condition"))?;
-            (of(stash), read_key(key)?, until.until()?)
+            (of(stash)?, read_key(key)?, until.until()?)
         };
         let until = match milliseconds(timeout_ms) {
             Some(timeout) => until.within(timeout),

@@ -1,10 +1,11 @@
 //! Handles, for programs that want another service than the default one, or their own timeout.
 
 use std::ffi::{c_char, c_int, c_uint};
+use std::ptr;
 
 use crate::client::WhenGone;
 
-use super::arguments::{meaningless, milliseconds, stash as of, text};
+use super::arguments::{DEFAULT_STASH, meaningless, milliseconds, stash as of, text};
 use super::failure::{Code, Failure, guard, guard_pointer};
 use super::list::GLOBSTASH_FAIL_WHEN_GONE;
 use super::stash::{Place, Stash};
@@ -59,13 +60,16 @@ fn open(place: Place, timeout_ms: i64, flags: c_uint) -> Result<Box<Stash>, Fail
     Ok(Box::new(stash))
 }
 
-/// Closes a handle, with its connections. NULL is allowed, and nothing is done then; the default handle is
-/// never closed. No other thread may be using it. Variables, lists and watches that were opened with
+/// Closes a handle, with its connections. NULL is allowed, and nothing is done then; nor with
+/// GLOBSTASH_DEFAULT, which is never closed. No other thread may be using it. Variables, lists and watches that were opened with
 /// it stay, until they are closed.
 ///
 /// Returns NULL, always: `stash = globstash_close(stash);`
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_close(stash: *mut Stash) -> *mut Stash {
+    if ptr::eq(stash, DEFAULT_STASH) {
+        return ptr::null_mut();
+    }
     // SAFETY: passed on to the caller.
     unsafe { close(stash) }
 }
@@ -78,7 +82,7 @@ pub unsafe extern "C" fn globstash_close(stash: *mut Stash) -> *mut Stash {
 pub unsafe extern "C" fn globstash_is_mapped(stash: *mut Stash) -> c_int {
     guard(|| {
         // SAFETY: passed on to the caller.
-        let stash = unsafe { of(stash) };
+        let stash = unsafe { of(stash)? };
         Ok(i8::from(stash.attached()?.is_mapped()).into())
     })
 }
@@ -92,7 +96,7 @@ pub unsafe extern "C" fn globstash_is_mapped(stash: *mut Stash) -> c_int {
 pub unsafe extern "C" fn globstash_is_served(stash: *mut Stash) -> c_int {
     guard(|| {
         // SAFETY: passed on to the caller.
-        let stash = unsafe { of(stash) };
+        let stash = unsafe { of(stash)? };
         Ok(i8::from(stash.attached()?.is_served()).into())
     })
 }
@@ -117,5 +121,5 @@ pub(super) unsafe fn close<T>(object: *mut T) -> *mut T {
             Ok(0)
         });
     }
-    std::ptr::null_mut()
+    ptr::null_mut()
 }

@@ -88,7 +88,7 @@ pub(super) struct Shown {
 /// is told exactly once, while others come and go.
 ///
 ///     globstash_entry entry;
-///     globstash_list *list = globstash_list_open(NULL, "player/", 0);
+///     globstash_list *list = globstash_list_open(GLOBSTASH_DEFAULT, "player/", 0);
 ///     while (globstash_list_next(list, &entry) > 0)
 ///         printf("%s=%s\n", entry.key, entry.value);
 ///     globstash_list_close(list);
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn globstash_list_open(
 ) -> *mut List {
     guard_pointer(|| {
         // SAFETY: passed on to the caller.
-        let (stash, patterns) = unsafe { (of(stash), patterns(pattern)?) };
+        let (stash, patterns) = unsafe { (of(stash)?, patterns(pattern)?) };
         let fields = fields(flags, GLOBSTASH_KEYS_ONLY | GLOBSTASH_METADATA)?;
         let list = stash.ask(|client| client.list_with(patterns, fields))?;
         Ok(List::boxed(Source::Arriving(Box::new(list))))
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn globstash_scan_open(
 ) -> *mut List {
     guard_pointer(|| {
         // SAFETY: passed on to the caller.
-        let (stash, patterns): (_, Patterns) = unsafe { (of(stash), patterns(pattern)?) };
+        let (stash, patterns): (_, Patterns) = unsafe { (of(stash)?, patterns(pattern)?) };
         let entries = stash.attached()?.scan(patterns)?;
         Ok(List::boxed(Source::Snapshot(entries.into_iter())))
     })

@@ -5,6 +5,7 @@ use std::ptr;
 
 use libc::{size_t, ssize_t};
 
+use super::arguments::DEFAULT_STASH;
 use super::calls::{
     globstash_delete_at, globstash_exists_at, globstash_get_at, globstash_set_at, globstash_wait_at,
 };
@@ -30,7 +31,7 @@ pub unsafe extern "C" fn globstash_get(
     size: size_t,
 ) -> ssize_t {
     // SAFETY: passed on to the caller.
-    unsafe { globstash_get_at(ptr::null_mut(), key, buffer.cast(), size, ptr::null_mut()) }
+    unsafe { globstash_get_at(DEFAULT_STASH, key, buffer.cast(), size, ptr::null_mut()) }
 }
 
 /// Defines a variable, or replaces its value, with a text. A time to live or a process that it had
@@ -45,9 +46,9 @@ pub unsafe extern "C" fn globstash_set(key: *const c_char, text: *const c_char) 
         // SAFETY: passed on to the caller.
         false => unsafe { libc::strlen(text) },
     };
-    let (none, terms, revision) = (ptr::null_mut(), ptr::null(), ptr::null_mut());
+    let (terms, revision) = (ptr::null(), ptr::null_mut());
     // SAFETY: passed on to the caller.
-    unsafe { globstash_set_at(none, key, text.cast(), length, terms, revision) }
+    unsafe { globstash_set_at(DEFAULT_STASH, key, text.cast(), length, terms, revision) }
 }
 
 /// Deletes a variable. To delete what is not there is no failure.
@@ -56,7 +57,7 @@ pub unsafe extern "C" fn globstash_set(key: *const c_char, text: *const c_char) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_delete(key: *const c_char) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { globstash_delete_at(ptr::null_mut(), key, ptr::null(), ptr::null_mut()) }
+    unsafe { globstash_delete_at(DEFAULT_STASH, key, ptr::null(), ptr::null_mut()) }
 }
 
 /// Tells whether a variable is defined, also if its value is empty.
@@ -65,7 +66,7 @@ pub unsafe extern "C" fn globstash_delete(key: *const c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_exists(key: *const c_char) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { globstash_exists_at(ptr::null_mut(), key, ptr::null_mut()) }
+    unsafe { globstash_exists_at(DEFAULT_STASH, key, ptr::null_mut()) }
 }
 
 /// Adds to the number that a variable holds; what is not defined counts as 0. However many add to it
@@ -114,11 +115,11 @@ pub unsafe extern "C" fn globstash_wait(
         value: ptr::null(),
         length: 0,
     };
-    let (none, buffer, revision) = (ptr::null_mut(), buffer.cast(), ptr::null_mut());
+    let (buffer, revision) = (buffer.cast(), ptr::null_mut());
     // SAFETY: passed on to the caller.
     unsafe {
         globstash_wait_at(
-            none,
+            DEFAULT_STASH,
             key,
             &raw const until,
             timeout_ms,

@@ -32,7 +32,7 @@ pub unsafe extern "C" fn globstash_variable_open(
 ) -> *mut Variable {
     guard_pointer(|| {
         // SAFETY: passed on to the caller.
-        let (stash, key) = unsafe { (of(stash), read_key(key)?) };
+        let (stash, key) = unsafe { (of(stash)?, read_key(key)?) };
         let attached = stash.attached()?;
         // What cannot be a key is told now, not by each read.
         attached.get_into(key, &mut Vec::new())?;

@@ -114,7 +114,7 @@ pub unsafe extern "C" fn globstash_watch_open(
 ) -> *mut Watch {
     guard_pointer(|| {
         // SAFETY: passed on to the caller.
-        let (stash, patterns) = unsafe { (of(stash), patterns(pattern)?) };
+        let (stash, patterns) = unsafe { (of(stash)?, patterns(pattern)?) };
         let known = GLOBSTASH_KEYS_ONLY | GLOBSTASH_METADATA | GLOBSTASH_FROM_NOW;
         let fields = fields(flags, known)?;
         let start = match flags & GLOBSTASH_FROM_NOW {

@@ -37,7 +37,7 @@ pub fn write(source: &Path, beginning: &str) -> String {
         sys_includes: ["stddef.h", "stdint.h", "sys/types.h"]
             .map(str::to_owned)
             .to_vec(),
-        after_includes: Some(versions()),
+        after_includes: Some(versions() + DEFAULT),
         documentation_style: DocumentationStyle::Doxy,
         line_length: 80,
         tab_width: 4,
@@ -102,6 +102,19 @@ fn polished(header: &str) -> String {
     }
     lines.join("\n") + "\n"
 }
+
+/// What no constant of Rust can be: a pointer. In `src/capi/arguments.rs` it is `DEFAULT_STASH`.
+const DEFAULT: &str = r"
+
+/**
+ * Where a function takes a handle: the default one, which the short functions use. It is always open.
+ * NULL is no handle: that is what a program has that could not open one.
+ */
+#ifdef __cplusplus
+#define GLOBSTASH_DEFAULT (reinterpret_cast<globstash_stash *>(1))
+#else
+#define GLOBSTASH_DEFAULT ((globstash_stash *)1)
+#endif";
 
 /// The version, for programs that are compiled.
 fn versions() -> String {

@@ -49,7 +49,7 @@ static void set(const char *key, const char *word, long long ttl)
     size_t length;
     char *value = unhex(word, &length);
     globstash_terms terms = { .ttl_ms = ttl };
-    if (globstash_set_at(NULL, key, value, length, ttl ? &terms : NULL, NULL) < 0)
+    if (globstash_set_at(GLOBSTASH_DEFAULT, key, value, length, ttl ? &terms : NULL, NULL) < 0)
         failed();
     else
         puts("done");
@@ -60,7 +60,7 @@ static void get(const char *key)
 {
     char *value;
     uint64_t revision;
-    ssize_t length = globstash_get_alloc(NULL, key, &value, &revision);
+    ssize_t length = globstash_get_alloc(GLOBSTASH_DEFAULT, key, &value, &revision);
     if (length < 0) {
         failed();
         return;
@@ -86,7 +86,7 @@ static void watch(const char *key)
     for (size_t at = 0; at < WATCHES; at++) {
         if (watches[at].watch)
             continue;
-        watches[at].watch = globstash_watch_open(NULL, key, GLOBSTASH_FROM_NOW);
+        watches[at].watch = globstash_watch_open(GLOBSTASH_DEFAULT, key, GLOBSTASH_FROM_NOW);
         snprintf(watches[at].key, sizeof watches[at].key, "%s", key);
         if (watches[at].watch)
             puts("done");

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Most calls are of it. */
+#define DEFAULT GLOBSTASH_DEFAULT
+
 #define CHECK(what)                                                                      \
     do {                                                                                 \
         if (!(what)) {                                                                   \

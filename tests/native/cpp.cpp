@@ -85,10 +85,10 @@ static void a_handle_is_never_that_of_the_whole_process_by_accident()
 {
     globstash::stash stash(std::getenv("GLOBSTASH_ADDRESS"));
     globstash::stash moved = std::move(stash);
-    CHECK(stash.c() != nullptr && moved.c() == stash.c());
+    CHECK(stash.c() != GLOBSTASH_DEFAULT && moved.c() == stash.c());
     globstash::stash assigned;
     assigned = std::move(moved);
-    CHECK(moved.c() != nullptr && assigned.c() == stash.c());
+    CHECK(moved.c() != GLOBSTASH_DEFAULT && assigned.c() == stash.c());
 }
 
 // A NUL inside ended them, so that another pattern was meant, and then one that matches nothing.

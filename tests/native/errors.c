@@ -18,18 +18,18 @@ static void null(void)
     FAILS(globstash_exists(NULL), ARGUMENT, "the key is NULL");
     FAILS(globstash_increment(NULL, 1, NULL), ARGUMENT, "the key is NULL");
     FAILS(globstash_wait(NULL, 0, buffer, sizeof buffer), ARGUMENT, "the key is NULL");
-    FAILS(globstash_get_alloc(NULL, "a", NULL, NULL), ARGUMENT, "the value is NULL");
-    FAILS(globstash_set_at(NULL, "a", NULL, 1, NULL, NULL), ARGUMENT, "the value is NULL");
-    FAILS(globstash_set_at(NULL, NULL, "1", 1, NULL, NULL), ARGUMENT, "the key is NULL");
-    FAILS(globstash_delete_at(NULL, NULL, NULL, NULL), ARGUMENT, "the key is NULL");
-    FAILS(globstash_expire_at(NULL, NULL, 1), ARGUMENT, "the key is NULL");
-    FAILS(globstash_increment_at(NULL, "a", NULL, NULL, NULL, NULL, 0, NULL), ARGUMENT,
+    FAILS(globstash_get_alloc(DEFAULT, "a", NULL, NULL), ARGUMENT, "the value is NULL");
+    FAILS(globstash_set_at(DEFAULT, "a", NULL, 1, NULL, NULL), ARGUMENT, "the value is NULL");
+    FAILS(globstash_set_at(DEFAULT, NULL, "1", 1, NULL, NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_delete_at(DEFAULT, NULL, NULL, NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_expire_at(DEFAULT, NULL, 1), ARGUMENT, "the key is NULL");
+    FAILS(globstash_increment_at(DEFAULT, "a", NULL, NULL, NULL, NULL, 0, NULL), ARGUMENT,
           "the number is NULL");
-    FAILS(globstash_increment_at(NULL, "a", "1", NULL, NULL, NULL, 1, NULL), ARGUMENT,
+    FAILS(globstash_increment_at(DEFAULT, "a", "1", NULL, NULL, NULL, 1, NULL), ARGUMENT,
           "the buffer is NULL");
     CHECK(globstash_exists("a") == 0);
-    FAILS(globstash_wait_at(NULL, "a", NULL, 0, NULL, 0, NULL), ARGUMENT, "the condition is NULL");
-    FAILS_TO_OPEN(globstash_variable_open(NULL, NULL), ARGUMENT, "the key is NULL");
+    FAILS(globstash_wait_at(DEFAULT, "a", NULL, 0, NULL, 0, NULL), ARGUMENT, "the condition is NULL");
+    FAILS_TO_OPEN(globstash_variable_open(DEFAULT, NULL), ARGUMENT, "the key is NULL");
     FAILS(globstash_variable_changed(NULL), ARGUMENT, "the variable is NULL");
     FAILS(globstash_variable_get(NULL, NULL), ARGUMENT, "the variable is NULL");
     CHECK(globstash_variable_revision(NULL) == 0);
@@ -38,9 +38,10 @@ static void null(void)
     FAILS(globstash_watch_wait(NULL, NULL, 0), ARGUMENT, "the watch is NULL");
     FAILS(globstash_watch_fd(NULL), ARGUMENT, "the watch is NULL");
     CHECK(globstash_watch_is_up_to_date(NULL) == 0 && globstash_watch_skipped(NULL) == 0);
+    CHECK(globstash_close(DEFAULT) == NULL && globstash_exists_at(DEFAULT, "a", NULL) == 0);
     CHECK(globstash_close(NULL) == NULL && globstash_variable_close(NULL) == NULL);
     CHECK(globstash_list_close(NULL) == NULL && globstash_watch_close(NULL) == NULL);
-    globstash_variable *variable = globstash_variable_open(NULL, "a");
+    globstash_variable *variable = globstash_variable_open(DEFAULT, "a");
     FAILS(globstash_variable_get(variable, NULL), ARGUMENT, "the value is NULL");
     globstash_variable_close(variable);
 }
@@ -96,33 +97,33 @@ static void keys_and_patterns(void)
     CHECK(globstash_set(longest, "1") == 0);
     FAILS(globstash_set("\xff", "1"), GLOBSTASH_ERROR_KEY, "the key is not UTF-8");
     FAILS(globstash_get("\xc3", NULL, 0), GLOBSTASH_ERROR_KEY, "the key is not UTF-8");
-    FAILS_TO_OPEN(globstash_variable_open(NULL, "a=b"), GLOBSTASH_ERROR_KEY, "'a=b'");
-    FAILS_TO_OPEN(globstash_list_open(NULL, "[", 0), GLOBSTASH_ERROR_PATTERN, "'[' is not");
-    FAILS_TO_OPEN(globstash_watch_open(NULL, "\xff", 0), GLOBSTASH_ERROR_PATTERN, "not UTF-8");
-    FAILS_TO_OPEN(globstash_list_open(NULL, NULL, 64), ARGUMENT, "0x40");
-    FAILS_TO_OPEN(globstash_list_open(NULL, NULL, GLOBSTASH_FROM_NOW), ARGUMENT, "0x4");
+    FAILS_TO_OPEN(globstash_variable_open(DEFAULT, "a=b"), GLOBSTASH_ERROR_KEY, "'a=b'");
+    FAILS_TO_OPEN(globstash_list_open(DEFAULT, "[", 0), GLOBSTASH_ERROR_PATTERN, "'[' is not");
+    FAILS_TO_OPEN(globstash_watch_open(DEFAULT, "\xff", 0), GLOBSTASH_ERROR_PATTERN, "not UTF-8");
+    FAILS_TO_OPEN(globstash_list_open(DEFAULT, NULL, 64), ARGUMENT, "0x40");
+    FAILS_TO_OPEN(globstash_list_open(DEFAULT, NULL, GLOBSTASH_FROM_NOW), ARGUMENT, "0x4");
 }
 
 static void terms(void)
 {
     globstash_terms wrong = {.reserved = {0, 0, 0, 1}};
-    FAILS(globstash_set_at(NULL, "a", "1", 1, &wrong, NULL), ARGUMENT, "reserved");
+    FAILS(globstash_set_at(DEFAULT, "a", "1", 1, &wrong, NULL), ARGUMENT, "reserved");
     globstash_terms past = {.ttl_ms = -1};
-    FAILS(globstash_set_at(NULL, "a", "1", 1, &past, NULL), ARGUMENT, "ttl_ms is negative");
+    FAILS(globstash_set_at(DEFAULT, "a", "1", 1, &past, NULL), ARGUMENT, "ttl_ms is negative");
     globstash_terms nobody = {.pid = -2};
-    FAILS(globstash_set_at(NULL, "a", "1", 1, &nobody, NULL), ARGUMENT, "-2 is no process");
+    FAILS(globstash_set_at(DEFAULT, "a", "1", 1, &nobody, NULL), ARGUMENT, "-2 is no process");
     globstash_terms ended = {.pid = 0x7ffffffe};
-    FAILS(globstash_set_at(NULL, "a", "1", 1, &ended, NULL), GLOBSTASH_ERROR_PROCESS,
+    FAILS(globstash_set_at(DEFAULT, "a", "1", 1, &ended, NULL), GLOBSTASH_ERROR_PROCESS,
           "there is no process 2147483646");
     globstash_terms odd = {.protection = 3};
-    FAILS(globstash_set_at(NULL, "a", "1", 1, &odd, NULL), ARGUMENT, "protection 3");
+    FAILS(globstash_set_at(DEFAULT, "a", "1", 1, &odd, NULL), ARGUMENT, "protection 3");
     globstash_terms unknown = {.only_if = {.kind = 9}};
-    FAILS(globstash_set_at(NULL, "a", "1", 1, &unknown, NULL), ARGUMENT, "kind 9");
+    FAILS(globstash_set_at(DEFAULT, "a", "1", 1, &unknown, NULL), ARGUMENT, "kind 9");
     globstash_terms changed = {.only_if = {.kind = GLOBSTASH_IF_CHANGED}};
-    FAILS(globstash_set_at(NULL, "a", "1", 1, &changed, NULL), ARGUMENT, "only for waiting");
+    FAILS(globstash_set_at(DEFAULT, "a", "1", 1, &changed, NULL), ARGUMENT, "only for waiting");
     globstash_condition any = {.kind = GLOBSTASH_IF_ANY};
-    FAILS(globstash_wait_at(NULL, "a", &any, 0, NULL, 0, NULL), ARGUMENT, "nothing to wait for");
-    FAILS(globstash_increment_at(NULL, "a", "x", NULL, NULL, NULL, 0, NULL), ARGUMENT, "by");
+    FAILS(globstash_wait_at(DEFAULT, "a", &any, 0, NULL, 0, NULL), ARGUMENT, "nothing to wait for");
+    FAILS(globstash_increment_at(DEFAULT, "a", "x", NULL, NULL, NULL, 0, NULL), ARGUMENT, "by");
     CHECK(globstash_exists("a") == 0);
 }
 

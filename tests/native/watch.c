@@ -29,7 +29,7 @@ static void in_a_loop(void)
     int last = 0, is_over = 0;
     CHECK(pipe(bell) == 0);
     CHECK(globstash_set("loop/first", "here") == 0);
-    globstash_watch *watch = globstash_watch_open(NULL, "loop/", 0);
+    globstash_watch *watch = globstash_watch_open(DEFAULT, "loop/", 0);
     CHECK(watch != NULL);
     struct pollfd ready[2] = {{.fd = globstash_watch_fd(watch), .events = POLLIN},
                               {.fd = bell[0], .events = POLLIN}};
@@ -71,11 +71,11 @@ static void every_kind_of_end(void)
     globstash_event event;
     globstash_terms short_life = {.ttl_ms = 1};
     CHECK(globstash_set("end/there", "x") == 0);
-    globstash_watch *watch = globstash_watch_open(NULL, "end/*",
+    globstash_watch *watch = globstash_watch_open(DEFAULT, "end/*",
                                                   GLOBSTASH_FROM_NOW | GLOBSTASH_METADATA);
     CHECK(watch != NULL);
     CHECK(globstash_watch_next(watch, &event) == 0);
-    CHECK(globstash_set_at(NULL, "end/1", "a\0b", 3, &short_life, NULL) == 0);
+    CHECK(globstash_set_at(DEFAULT, "end/1", "a\0b", 3, &short_life, NULL) == 0);
     CHECK(globstash_watch_wait(watch, &event, 60000) == 1);
     CHECK(event.change == GLOBSTASH_CHANGE_SET && event.length == 3);
     CHECK(memcmp(event.value, "a\0b", 4) == 0 && event.writer_pid == getpid());
@@ -88,7 +88,7 @@ static void every_kind_of_end(void)
     CHECK(event.change == GLOBSTASH_CHANGE_DELETED && strcmp(event.key, "end/there") == 0);
     globstash_watch_close(watch);
 
-    watch = globstash_watch_open(NULL, "loop/first", GLOBSTASH_KEYS_ONLY);
+    watch = globstash_watch_open(DEFAULT, "loop/first", GLOBSTASH_KEYS_ONLY);
     CHECK(globstash_watch_wait(watch, NULL, 60000) == 1);
     CHECK(globstash_set("loop/first", "again") == 0);
     CHECK(globstash_watch_wait(watch, &event, 60000) == 1);

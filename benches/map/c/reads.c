@@ -91,11 +91,11 @@ int main(void)
             return 2;
         memcpy(keys[count++], line, LENGTH);
     }
-    variable = count > 0 ? globstash_variable_open(NULL, keys[0]) : NULL;
+    variable = count > 0 ? globstash_variable_open(GLOBSTASH_DEFAULT, keys[0]) : NULL;
     const char *value;
     if (variable == NULL || globstash_variable_get(variable, &value) != LENGTH)
         fail("open");
-    if (globstash_is_mapped(NULL) != 1)
+    if (globstash_is_mapped(GLOBSTASH_DEFAULT) != 1)
         fail("the service gives no map");
     while (fgets(line, sizeof line, stdin) != NULL) {
         char name[16];
