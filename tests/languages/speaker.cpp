@@ -21,8 +21,10 @@ static std::string hex(const std::string &value)
 {
     static const char digits[] = "0123456789abcdef";
     std::string word;
-    for (unsigned char byte : value)
+    for (char character : value) {
+        auto byte = static_cast<unsigned char>(character);
         word.append(1, digits[byte >> 4]).append(1, digits[byte & 15]);
+    }
     return value.empty() ? "-" : word;
 }
 

@@ -9,12 +9,13 @@ use std::sync::LazyLock;
 pub const PREFIX: &str = "/opt/globstash";
 
 /// What compilers say about, and what they make of it.
-pub const STRICT: [&str; 6] = [
+pub const STRICT: [&str; 7] = [
     "-Wall",
     "-Wextra",
     "-Werror",
     "-pedantic",
     "-Wshadow",
+    "-Wconversion",
     "-pthread",
 ];
 

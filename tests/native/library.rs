@@ -91,12 +91,14 @@ fn the_headers_compile_alone_in_every_language_that_they_are_for() {
         ("c++17", "-fexceptions"),
         ("c++17", "-fno-exceptions"),
         ("c++20", "-fexceptions"),
+        ("c++2b", "-fexceptions"),
         ("gnu++23", "-fexceptions"),
     ] {
         let alone = folder().join("alone.cpp");
         fs::write(&alone, "#include <globstash.hpp>\nint main() {}\n").unwrap();
         let mut command = Command::new("c++");
         command.args([&format!("-std={standard}"), exceptions, "-fsyntax-only"]);
+        command.arg("-Wold-style-cast");
         done(command.args(STRICT).args(&flags).arg(alone));
     }
 }
