@@ -137,6 +137,18 @@ typedef enum globstash_error {
     GLOBSTASH_ERROR_INTERNAL = -21,
 } globstash_error;
 
+/** What is done with a variable: the `kind` of a globstash_step. */
+typedef enum globstash_do {
+    /** Nothing; the step is there for its condition. */
+    GLOBSTASH_DO_CHECK = 1,
+    /** It is defined, or its value is replaced. */
+    GLOBSTASH_DO_SET = 2,
+    /** It is deleted, if it is there. */
+    GLOBSTASH_DO_DELETE = 3,
+    /** A number is added to the one that it holds. */
+    GLOBSTASH_DO_INCREMENT = 4,
+} globstash_do;
+
 /** What a variable must be like: the `kind` of a globstash_condition. */
 typedef enum globstash_if {
     /** Like anything: no condition. */
@@ -235,6 +247,34 @@ typedef struct globstash_terms {
     uint64_t reserved[4];
 } globstash_terms;
 
+/**
+ * One of the changes that globstash_apply() makes. What is left out of an initialiser is zero, and
+ * asks for nothing; what a step of this kind has no use for must be zero.
+ */
+typedef struct globstash_step {
+    /** GLOBSTASH_DO_SET or another of these. */
+    int kind;
+    /** Zero. */
+    int reserved_int;
+    /** Of which variable. */
+    const char *key;
+    /**
+     * Only if the variable is like this before the first of all steps; else none of them is done, and
+     * it is GLOBSTASH_ERROR_CONDITION.
+     */
+    globstash_condition only_if;
+    /** For GLOBSTASH_DO_SET: the value, any bytes. */
+    const void *value;
+    /** How many bytes the value has. */
+    size_t length;
+    /** For GLOBSTASH_DO_SET: it is deleted after so many milliseconds, see globstash_terms; 0: it stays. */
+    int64_t ttl_ms;
+    /** For GLOBSTASH_DO_INCREMENT: the number to add, such as "1" or "-0.25", see globstash_increment_at(). */
+    const char *by;
+    /** Zero. */
+    uint64_t reserved[4];
+} globstash_step;
+
 /** One variable of a list. What `key` and `value` lead to belongs to the list until its next call. */
 typedef struct globstash_entry {
     /** The key, with a NUL. */
@@ -291,6 +331,17 @@ typedef struct globstash_event {
     /** For later. */
     uint64_t reserved[4];
 } globstash_event;
+
+/**
+ * How far a watch has come: up to here everything was told. It has no pointers: keep it as it is,
+ * or its fields, wherever a program keeps what it knows. All zero, it stands for nothing told yet.
+ */
+typedef struct globstash_position {
+    /** The revision of the last change that was told. */
+    uint64_t revision;
+    /** The instance of the service in which it has this number, with a NUL: letters and digits. */
+    char instance[56];
+} globstash_position;
 
 #ifdef __cplusplus
 extern "C" {
@@ -561,6 +612,34 @@ ssize_t globstash_wait_at(globstash_stash *stash,
                           uint64_t *revision);
 
 /**
+ * Makes several changes at once: all of them or, if one condition does not hold or one change cannot
+ * be made, none. Nobody ever sees some of them without the others, and those who watch are told all
+ * of them together.
+ *
+ *     globstash_step take[] = {
+ *         { .kind = GLOBSTASH_DO_DELETE, .key = "queue/1", .only_if = { .kind = GLOBSTASH_IF_DEFINED } },
+ *         { .kind = GLOBSTASH_DO_SET, .key = "taken/1", .value = "wash up", .length = 7 },
+ *         { .kind = GLOBSTASH_DO_INCREMENT, .key = "count/taken", .by = "1" },
+ *     };
+ *     int result = globstash_apply(GLOBSTASH_DEFAULT, take, 3, NULL);
+ *
+ * `steps`: `count` of them, up to 4,096. All conditions are looked at before the first change; then the
+ * changes are made in this order, each seeing those before it. All get one revision. What the steps lead
+ * to stays the caller's, and needs to be there only until this returns.
+ *
+ * `revision`, if it is not NULL, is that of the change; if nothing changed, that of the last change of
+ * any variable. With GLOBSTASH_ERROR_CONDITION it is the one that the variable has which was not as it
+ * had to be, 0 if it is not defined; globstash_error_text() names the variable.
+ *
+ * Returns 0. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
+ * steps[0].
+ */
+int globstash_apply(globstash_stash *stash,
+                    const globstash_step *steps,
+                    size_t count,
+                    uint64_t *revision);
+
+/**
  * Opens a variable, which needs not be defined, to be read again and again: where variables are read
  * from shared memory, that takes some nanoseconds.
  *
@@ -702,6 +781,44 @@ uint64_t globstash_watch_skipped(const globstash_watch *watch);
 
 /** Ends a watch, and closes its descriptor. NULL is allowed. Returns NULL, always. */
 globstash_watch *globstash_watch_close(globstash_watch *watch);
+
+/**
+ * Begins to watch where an earlier watch of the same pattern was, also that of a program that has ended:
+ * as if it had been away from the service for so long. What was told then is not told again, and nothing
+ * is left out but values that newer ones have replaced. If the service cannot tell any more what has
+ * changed since, because that is too long ago or it was started anew, the present state is told.
+ *
+ * `position`: that of the earlier watch, see globstash_watch_position(); must not be NULL.
+ *
+ * `keys`: `count` keys of variables that were there at that time, as far as it matters when they are
+ * gone; NULL and 0 if it does not. That they were deleted is told anyway while the service remembers it; for
+ * longer only of these. All of them have to match the pattern.
+ *
+ * `flags`: 0, GLOBSTASH_KEYS_ONLY, GLOBSTASH_METADATA, or both. Otherwise as globstash_watch_open().
+ */
+globstash_watch *globstash_watch_resume(globstash_stash *stash,
+                                        const char *pattern,
+                                        unsigned int flags,
+                                        const globstash_position *position,
+                                        const char *const *keys,
+                                        size_t count);
+
+/**
+ * Tells how far a watch has come: up to where everything was told that it has given. Kept together with
+ * what was made of the events, it loses none: in the worst case the last ones are told again.
+ *
+ *     while (globstash_watch_next(watch, &event) > 0)
+ *         take(&event);
+ *     globstash_watch_position(watch, &position);
+ *     save(&position);
+ *
+ * It moves when all events of a change were given, and while the service tells its present state, at the
+ * end of that.
+ *
+ * Returns 0.
+ */
+int globstash_watch_position(globstash_watch *watch,
+                             globstash_position *position);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -32,6 +32,7 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <globstash.h>
 
@@ -185,14 +186,18 @@ template <typename R> bool succeeded(R result, std::error_code &code) noexcept
     }
 }
 
+/** C would take a NUL for the end. Only UTF-8 is taken, for whatever it is: let it be refused. */
+inline std::string_view no_nul(std::string_view text) noexcept
+{
+    return text.find('\0') == text.npos ? text : "\xff";
+}
+
 /** A text with a NUL behind it. Short ones, as keys are, need no memory. */
 class c_string {
 public:
     explicit c_string(std::string_view text)
     {
-        // C would take a NUL for the end. Only UTF-8 is taken, for whatever it is: let it be refused.
-        if (text.find('\0') != text.npos)
-            text = "\xff";
+        text = no_nul(text);
         char *to = room;
         if (text.size() >= sizeof room) {
             longer = std::make_unique<char[]>(text.size() + 1);
@@ -368,6 +373,94 @@ struct event {
     bool is_set() const noexcept { return change == GLOBSTASH_CHANGE_SET; }
 };
 
+/** How far a watch has come. Another one, also of another program, goes on there: stash::resume(). */
+struct position {
+    revision_t revision = 0;
+    /** The instance of the service in which it has this number: letters and digits. */
+    std::string instance;
+};
+
+/** Several changes at once, all of them or none: stash.apply(batch().erase("a").set("b", "1")). */
+class batch {
+public:
+    /** Only if this variable is like this before all changes; else it is errc::condition. */
+    batch &check(std::string_view key, condition before)
+    {
+        step &added = add(GLOBSTASH_DO_CHECK, key);
+        added.before = std::move(before);
+        return *this;
+    }
+
+    batch &set(std::string_view key, std::string_view value)
+    {
+        add(GLOBSTASH_DO_SET, key).text = value;
+        return *this;
+    }
+
+    /** The same for this time, at least one millisecond. */
+    batch &set(std::string_view key, std::string_view value, milliseconds ttl)
+    {
+        step &added = add(GLOBSTASH_DO_SET, key);
+        added.text = value;
+        // Nothing at all would be no end.
+        added.ttl_ms = ttl.count() ? ttl.count() : -1;
+        return *this;
+    }
+
+    /** Also if it is not there. */
+    batch &erase(std::string_view key)
+    {
+        add(GLOBSTASH_DO_DELETE, key);
+        return *this;
+    }
+
+    batch &increment(std::string_view key, std::string_view by = "1")
+    {
+        add(GLOBSTASH_DO_INCREMENT, key).text = detail::no_nul(by);
+        return *this;
+    }
+
+    /** As C has it, while this lives and stays as it is. */
+    std::vector<globstash_step> c() const
+    {
+        std::vector<globstash_step> all;
+        all.reserve(steps.size());
+        for (const step &one : steps) {
+            globstash_step it{};
+            it.kind = one.kind;
+            it.key = one.key.c_str();
+            it.only_if = one.before.c();
+            it.ttl_ms = one.ttl_ms;
+            if (one.kind == GLOBSTASH_DO_SET) {
+                it.value = one.text.data();
+                it.length = one.text.size();
+            } else if (one.kind == GLOBSTASH_DO_INCREMENT) {
+                it.by = one.text.c_str();
+            }
+            all.push_back(it);
+        }
+        return all;
+    }
+
+private:
+    struct step {
+        int kind;
+        std::string key;
+        condition before;
+        /** The value, or the number. */
+        std::string text;
+        std::int64_t ttl_ms;
+    };
+
+    step &add(int kind, std::string_view key)
+    {
+        steps.push_back({kind, std::string(detail::no_nul(key)), condition(), std::string(), 0});
+        return steps.back();
+    }
+
+    std::vector<step> steps;
+};
+
 /** One variable, to be read again and again: some nanoseconds, where memory is shared. */
 class variable {
 public:
@@ -505,6 +598,20 @@ public:
 
     /** Whether what was told adds up to the present state. */
     bool is_up_to_date() const noexcept { return globstash_watch_is_up_to_date(handle.get()); }
+
+    /** Up to where everything was told that this has given. */
+    globstash::position position() const
+    {
+        return detail::thrown([&](std::error_code &code) { return position(code); });
+    }
+
+    globstash::position position(std::error_code &code) const
+    {
+        globstash_position it;
+        if (!detail::succeeded(globstash_watch_position(handle.get(), &it), code))
+            return {};
+        return {it.revision, it.instance};
+    }
 
     /** How many changes were left out because newer ones took their place. */
     std::uint64_t skipped() const noexcept { return globstash_watch_skipped(handle.get()); }
@@ -771,6 +878,53 @@ public:
         globstash::watch opened(globstash_watch_open(c(), detail::c_string(pattern), flags));
         detail::succeeded(opened.handle.get(), code);
         return opened;
+    }
+
+    /**
+     * The same from where an earlier watch of this pattern was. Of these keys, which were there at that time,
+     * is told that they are gone even if the service does not remember it any more.
+     */
+    globstash::watch resume(const position &from, std::string_view pattern = "**", unsigned flags = 0,
+                            const std::vector<std::string> &keys = {}) const
+    {
+        return detail::thrown(
+            [&](std::error_code &code) { return resume(from, pattern, flags, keys, code); });
+    }
+
+    globstash::watch resume(const position &from, std::string_view pattern, unsigned flags,
+                            const std::vector<std::string> &keys, std::error_code &code) const
+    {
+        globstash_position at{};
+        at.revision = from.revision;
+        if (from.instance.size() < sizeof at.instance)
+            from.instance.copy(at.instance, sizeof at.instance);
+        else
+            // Without an end it is refused.
+            std::memset(at.instance, 'x', sizeof at.instance);
+        std::vector<std::string> names;
+        std::vector<const char *> known;
+        names.reserve(keys.size());
+        for (const std::string &key : keys)
+            known.push_back(names.emplace_back(detail::no_nul(key)).c_str());
+        globstash::watch opened(globstash_watch_resume(c(), detail::c_string(pattern), flags, &at,
+                                                       known.data(), known.size()));
+        detail::succeeded(opened.handle.get(), code);
+        return opened;
+    }
+
+    /** Makes all changes of a batch, or none; returns their revision. */
+    revision_t apply(const batch &changes) const
+    {
+        return detail::thrown([&](std::error_code &code) { return apply(changes, code); });
+    }
+
+    /** With errc::condition it returns the revision that the variable has which is not as it had to be. */
+    revision_t apply(const batch &changes, std::error_code &code) const
+    {
+        revision_t revision = 0;
+        std::vector<globstash_step> steps = changes.c();
+        detail::succeeded(globstash_apply(c(), steps.data(), steps.size(), &revision), code);
+        return revision;
     }
 
     /** Whether reading needs no system call. */

@@ -304,7 +304,7 @@ pub unsafe extern "C" fn globstash_wait_at(
 /// # Safety
 ///
 /// As of [`put`].
-unsafe fn changed(
+pub(super) unsafe fn changed(
     result: Result<Revision, crate::client::Error>,
     place: *mut u64,
 ) -> Result<(), Failure> {

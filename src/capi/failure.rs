@@ -167,6 +167,12 @@ impl Failure {
         self.0.0
     }
 
+    /// The same, of one of many steps.
+    pub(super) fn of_step(self, index: usize) -> Failure {
+        let (code, text) = *self.0;
+        Failure::new(code, format!("steps[{index}]: {text}"))
+    }
+
     /// The same once more.
     pub(super) fn again(&self) -> Failure {
         Failure(self.0.clone())

@@ -24,11 +24,15 @@ mod handle;
 
 mod calls;
 
+mod apply;
+
 mod variable;
 
 mod list;
 
 mod watch;
+
+mod resume;
 
 // Nothing of these is in the header, but for types.
 mod arguments;

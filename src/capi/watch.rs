@@ -13,7 +13,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
-use crate::client::{self, Change, Start};
+use crate::client::{self, Change, Fields, Patterns, Position, Start};
 
 use super::arguments::{milliseconds, object, patterns, put, stash as of};
 use super::failure::{Code, Failure, guard, guard_pointer};
@@ -121,19 +121,28 @@ pub unsafe extern "C" fn globstash_watch_open(
             0 => Start::Present,
             _ => Start::Now,
         };
-        let poll = epoll::create(CreateFlags::CLOEXEC).map_err(no_poll)?;
-        let watch = stash.ask(|client| client.watch_with(patterns, start, fields))?;
-        let mut watch = Watch {
-            watch,
-            poll,
-            hung: None,
-            shown: Shown::default(),
-            process: process::id(),
-            ended: None,
-        };
-        watch.hang_in()?;
-        Ok(Box::new(watch))
+        open(stash, patterns, start, fields)
     })
+}
+
+pub(super) fn open(
+    stash: &Stash,
+    patterns: Patterns,
+    start: Start,
+    fields: Fields,
+) -> Result<Box<Watch>, Failure> {
+    let poll = epoll::create(CreateFlags::CLOEXEC).map_err(no_poll)?;
+    let watch = stash.ask(|client| client.watch_with(patterns, start, fields))?;
+    let mut watch = Watch {
+        watch,
+        poll,
+        hung: None,
+        shown: Shown::default(),
+        process: process::id(),
+        ended: None,
+    };
+    watch.hang_in()?;
+    Ok(Box::new(watch))
 }
 
 /// The descriptor to wait for with poll(2), epoll(7) and their like: readable when there may be something
@@ -218,6 +227,10 @@ pub unsafe extern "C" fn globstash_watch_close(watch: *mut Watch) -> *mut Watch 
 }
 
 impl Watch {
+    pub(super) fn position(&self) -> Position {
+        self.watch.position()
+    }
+
     fn next(&mut self) -> Result<Option<client::Event>, Failure> {
         is_of(self.process)?;
         if let Some(failure) = &self.ended {

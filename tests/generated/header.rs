@@ -7,7 +7,7 @@ use cbindgen::{
 };
 
 /// What a type is called in C.
-const NAMES: [(&str, &str); 11] = [
+const NAMES: [(&str, &str); 14] = [
     ("Stash", "globstash_stash"),
     ("Variable", "globstash_variable"),
     ("List", "globstash_list"),
@@ -19,6 +19,9 @@ const NAMES: [(&str, &str); 11] = [
     ("Protection", "globstash_protection"),
     ("If", "globstash_if"),
     ("Condition", "globstash_condition"),
+    ("Step", "globstash_step"),
+    ("Do", "globstash_do"),
+    ("Position", "globstash_position"),
 ];
 
 /// The header as it should be. `beginning` is what stands before everything else.
@@ -44,7 +47,7 @@ pub fn write(source: &Path, beginning: &str) -> String {
         export: ExportConfig {
             rename: names.into_iter().collect(),
             // No function has a parameter of these types: a number from elsewhere may be none of theirs.
-            include: ["Code", "If", "Kind", "Protection"]
+            include: ["Code", "Do", "If", "Kind", "Protection"]
                 .map(str::to_owned)
                 .to_vec(),
             ..ExportConfig::default()

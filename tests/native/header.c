@@ -7,6 +7,8 @@ MUST_BE(condition, sizeof(globstash_condition) == 32);
 MUST_BE(terms, sizeof(globstash_terms) == 88);
 MUST_BE(entry, sizeof(globstash_entry) == 112);
 MUST_BE(event, sizeof(globstash_event) == 88);
+MUST_BE(step, sizeof(globstash_step) == 112);
+MUST_BE(position, sizeof(globstash_position) == 64);
 
 int main(void)
 {
@@ -14,6 +16,8 @@ int main(void)
     terms b;
     entry c;
     event d;
-    a[0] = b[0] = c[0] = d[0] = 0;
-    return a[0] + b[0] + c[0] + d[0] + GLOBSTASH_OWN_PROCESS + 1;
+    step e;
+    position f;
+    a[0] = b[0] = c[0] = d[0] = e[0] = f[0] = 0;
+    return a[0] + b[0] + c[0] + d[0] + e[0] + f[0] + GLOBSTASH_OWN_PROCESS + 1;
 }
