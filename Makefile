@@ -33,6 +33,11 @@ LIB_PROFILE ?= release
 DIST ?= dist
 LIB_BUILT := $(TARGET_DIR)/$(if $(filter dev,$(LIB_PROFILE)),debug,$(LIB_PROFILE))
 
+# A folder as the file for pkg-config has it: what is below the prefix moves with that (--define-prefix).
+below = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+# Each has a manual page of its name that leads to the one of all.
+FUNCTIONS := $(shell sed -n 's/^\.SS "\(globstash_[a-z_]*\)()"$$/\1/p' man/globstash.3)
+
 # systemd looks for system units here below /usr and /usr/local alike.
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 USER_UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/user
@@ -120,7 +125,6 @@ install: install-lib
 	install -D -m 644 completions/globstash.bash $(BASH_COMPLETIONS)/globstash
 	install -D -m 644 completions/_globstash $(ZSH_COMPLETIONS)/_globstash
 	install -D -m 644 completions/globstash.fish $(FISH_COMPLETIONS)/globstash.fish
-	install -D -m 644 man/globstash.3 $(MAN)/man3/globstash.3
 	install -D -m 644 README.md $(DOC)/README.md
 	install -D -m 644 CHANGELOG.md $(DOC)/CHANGELOG.md
 	install -D -m 644 LICENSE-MIT $(DOC)/LICENSE-MIT
@@ -143,9 +147,13 @@ install-lib:
 	install -D -m 644 include/globstash.h $(DESTDIR)$(INCLUDEDIR)/globstash.h
 	install -D -m 644 include/globstash.hpp $(DESTDIR)$(INCLUDEDIR)/globstash.hpp
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
-	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@INCLUDEDIR@,$(INCLUDEDIR),; s,@VERSION@,$(VERSION),' \
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(call below,$(LIBDIR)),; s,@INCLUDEDIR@,$(call below,$(INCLUDEDIR)),; s,@VERSION@,$(VERSION),' \
 		include/globstash.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/globstash.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/globstash.pc
+	install -D -m 644 man/globstash.3 $(MAN)/man3/globstash.3
+	for name in $(FUNCTIONS); do \
+		echo '.so man3/globstash.3' > $(MAN)/man3/$$name.3 && chmod 644 $(MAN)/man3/$$name.3 || exit 1; \
+	done
 
 # A user's programs and units have their places below ~/.local: file-hierarchy(7), systemd.unit(5);
 # man, bash and fish look there too. zsh has no such place: see globstash completions --help.
@@ -172,6 +180,7 @@ uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libglobstash.so
 	rm -f $(DESTDIR)$(LIBDIR)/libglobstash.a $(DESTDIR)$(LIBDIR)/pkgconfig/globstash.pc
 	rm -f $(DESTDIR)$(INCLUDEDIR)/globstash.h $(DESTDIR)$(INCLUDEDIR)/globstash.hpp $(MAN)/man3/globstash.3
+	rm -f $(FUNCTIONS:%=$(MAN)/man3/%.3)
 	rm -f $(BIN)/globstash $(BIN)/globstashd
 	rm -f $(UNITS)/globstashd.socket $(UNITS)/globstashd.service
 	rm -f $(USER_UNITS)/globstashd.socket $(USER_UNITS)/globstashd.service

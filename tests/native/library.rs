@@ -35,7 +35,22 @@ fn nothing_is_exported_but_what_the_list_says() {
     assert_eq!(symbols, known.lines().collect::<Vec<_>>());
     let header = fs::read_to_string(source("include/globstash.h")).unwrap();
     let manual = fs::read_to_string(source("man/globstash.3")).unwrap();
+    let overview = manual.split("\n.SH ").find(|it| it.starts_with("OVERVIEW"));
+    let overview = overview.expect("the manual has one");
     for symbol in symbols {
+        assert!(
+            overview.contains(&format!("{symbol}()")),
+            "{symbol} is not in the manual's overview"
+        );
+        let page = stage().join(format!(
+            "{}/share/man/man3/{symbol}.3",
+            PREFIX.trim_start_matches('/')
+        ));
+        assert_eq!(
+            fs::read_to_string(page).unwrap(),
+            ".so man3/globstash.3\n",
+            "man {symbol}"
+        );
         assert!(
             manual.contains(&format!(".SS \"{symbol}()\"")),
             "{symbol} is not in the manual"
@@ -116,6 +131,48 @@ fn pkg_config_knows_the_version_and_the_places() {
     assert_eq!(flags, wanted);
 }
 
+/// What was installed, in another place: pkg-config finds it there, if it is told to.
+#[test]
+fn the_installed_folder_can_be_moved() {
+    let moved = folder().join("moved");
+    let _ = fs::remove_dir_all(&moved);
+    let installed = stage().join(PREFIX.trim_start_matches('/'));
+    done(Command::new("cp").arg("-a").arg(installed).arg(&moved));
+    let mut pkg_config = Command::new("pkg-config");
+    pkg_config
+        .args(["--define-prefix", "--cflags", "--libs", "globstash"])
+        .env("PKG_CONFIG_PATH", moved.join("lib/pkgconfig"));
+    let place = moved.display();
+    let wanted = format!("-I{place}/include -L{place}/lib -lglobstash");
+    assert_eq!(done(&mut pkg_config).trim(), wanted);
+}
+
+/// Distributions have folders of libraries for each architecture, and some have them elsewhere.
+#[test]
+fn the_places_may_be_others() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    // It is built there.
+    let dist = stage().with_file_name("dist");
+    let mut make = Command::new("make");
+    make.current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["install-lib", "PREFIX=/usr", "INCLUDEDIR=/opt/include"])
+        .arg("LIBDIR=/usr/lib/x86_64-linux-gnu")
+        .arg(format!("DESTDIR={}", elsewhere.path().display()))
+        .arg(format!("DIST={}", dist.display()))
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL");
+    done(&mut make);
+    let file = "usr/lib/x86_64-linux-gnu/pkgconfig/globstash.pc";
+    let text = fs::read_to_string(elsewhere.path().join(file)).unwrap();
+    let lines: Vec<_> = text.lines().take(3).collect();
+    let wanted = [
+        "prefix=/usr",
+        "libdir=${prefix}/lib/x86_64-linux-gnu",
+        "includedir=/opt/include",
+    ];
+    assert_eq!(lines, wanted);
+}
+
 #[test]
 fn a_program_can_have_the_library_inside() {
     has_it_inside("hello-inside", None);
@@ -134,8 +191,8 @@ fn has_it_inside(name: &str, how: Option<&str>) {
     // What stands behind the library's name is what it needs itself.
     let flags = pkg_config(&["--cflags", "--libs", "--static"])
         .into_iter()
-        .map(|flag| match flag.as_str() {
-            "-lglobstash" => "-l:libglobstash.a".to_owned(),
+        .map(|flag| match (flag.as_str(), how) {
+            ("-lglobstash", None) => "-l:libglobstash.a".to_owned(),
             _ => flag,
         });
     let mut command = Command::new("cc");
