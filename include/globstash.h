@@ -2,28 +2,48 @@
  * globstash: global variables for every process of a machine.
  *
  *     #include <globstash.h>
+ *     #include <stdio.h>
  *
- *     char volume[16];
- *     globstash_set("player/volume", "0.5");
- *     globstash_get("player/volume", volume, sizeof volume);
+ *     int main(void)
+ *     {
+ *         char volume[16];
+ *         if (globstash_set("player/volume", "0.5") < 0 ||
+ *             globstash_get("player/volume", volume, sizeof volume) < 0)
+ *             return fprintf(stderr, "%s\n", globstash_error_text()), 1;
+ *         puts(volume);
+ *     }
  *
  * Nothing has to be opened before, nor closed after. cc hello.c $(pkg-config --cflags --libs globstash)
  *
- * FAILURES. What returns a number returns one that is negative if it fails, such as
- * GLOBSTASH_ERROR_KEY; what returns a pointer returns NULL. globstash_error_text() is the sentence for
- * the user then, globstash_error_code() the number. A call that fails has changed nothing, but for
- * GLOBSTASH_ERROR_UNKNOWN. A read is tried again, once, if the connection is lost; a change that may
- * have been made is never asked for twice.
+ * FAILURES. What returns a number returns one that is negative if it fails, such as GLOBSTASH_ERROR_KEY;
+ * what returns a pointer returns NULL. globstash_error_text() is the sentence for the user then,
+ * globstash_error_code() the number. Look whether a number is < 0, also where the question is yes or no:
+ * in `if (globstash_exists(key))` a failure would be a yes. A call that fails has changed nothing, but
+ * for GLOBSTASH_ERROR_UNKNOWN. What asks the service fails if that is not there, does not answer or goes
+ * away (GLOBSTASH_ERROR_UNREACHABLE, _SILENT, _LOST), and a change also if it is not allowed or there is
+ * no room (_PERMISSION, _LIMIT). A read is tried again, once, if the connection is lost; a change that
+ * may have been made is never asked for twice.
  *
- * HANDLES. Where a function takes a `globstash_stash *`, GLOBSTASH_DEFAULT is the one that the short functions
- * use: it connects by itself, with the first call, to the service that $GLOBSTASH_ADDRESS names, or else
- * to the one for all of the machine. NULL is refused, with GLOBSTASH_ERROR_ARGUMENT: so a handle that could
- * not be opened is never taken for the default one.
+ * OWNERSHIP. What a function ending in _open gives, or globstash_watch_resume(), is closed by the _close
+ * of its kind, which takes NULL as well. What a structure leads to that a function has filled in, such
+ * as the key of a globstash_event, belongs to the object that it is from, until its next call. What a
+ * function is given stays the caller's, and is not looked at any more when the function returns. Only
+ * globstash_get_alloc() allocates what the caller frees.
+ *
+ * HANDLES. Where a function takes a `globstash_stash *`, GLOBSTASH_DEFAULT is the one that the short
+ * functions use: it connects by itself, with the first call, to the service that $GLOBSTASH_ADDRESS
+ * names, or else to the one for all of the machine. NULL is refused, with GLOBSTASH_ERROR_ARGUMENT: so a
+ * handle that could not be opened is never taken for the default one.
  *
  * THREADS. Every function can be called in any thread at any time, and threads do not wait for one
  * another; but a variable, a list or a watch is for one thread at a time. A process that is forked from
  * another can go on with handles and variables, and has connections of its own. No function may be
  * called in a signal handler, nor between fork and exec by a child of a process with several threads.
+ *
+ * WAITING. What asks the service waits for the answer, up to five seconds if the handle says nothing
+ * else; waiting for a variable, or for the next change, takes as long as its own limit says. Reading
+ * waits for nobody where the service shares its memory: globstash_is_mapped(). Signals end no call
+ * early, and none raises one.
  *
  * KEYS are UTF-8, 1 to 255 bytes without control characters and '='. VALUES are any bytes, up to 1 MiB;
  * behind each that is read stands a NUL that is not part of it. REVISIONS count changes; 0 stands for
@@ -354,10 +374,10 @@ extern "C" {
  *     if (globstash_get("player/volume", volume, sizeof volume) > 0)
  *         puts(volume);
  *
- * Returns how many bytes the value has, without the NUL that is put behind it. A value that does
- * not fit with its NUL is not copied at all: then the buffer holds an empty string, and the number
- * is equal to or more than `size`. With a size of 0 the buffer may be NULL. A value can be any
- * bytes, also NUL.
+ * Returns how many bytes the value has, without the NUL that is put behind it, or a negative number if
+ * it fails; the buffer is left as it was then. A value that does not fit with its NUL is not copied at
+ * all: then the buffer holds an empty string, and the number is equal to or more than `size`. With a
+ * size of 0 the buffer may be NULL. A value can be any bytes, also NUL.
  */
 ssize_t globstash_get(const char *key,
                       char *buffer,
@@ -367,7 +387,7 @@ ssize_t globstash_get(const char *key,
  * Defines a variable, or replaces its value, with a text. A time to live or a process that it had
  * is gone then; protection stays.
  *
- * Returns 0.
+ * Returns 0, or a negative number if it fails.
  */
 int globstash_set(const char *key,
                   const char *text);
@@ -375,14 +395,14 @@ int globstash_set(const char *key,
 /**
  * Deletes a variable. To delete what is not there is no failure.
  *
- * Returns 1 if it was there, else 0.
+ * Returns 1 if it was there, 0 if not, and a negative number if it fails.
  */
 int globstash_delete(const char *key);
 
 /**
  * Tells whether a variable is defined, also if its value is empty.
  *
- * Returns 1 if so, else 0.
+ * Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
  */
 int globstash_exists(const char *key);
 
@@ -393,10 +413,15 @@ int globstash_exists(const char *key);
  *     int64_t visitors;
  *     globstash_increment("site/visitors", 1, &visitors);
  *
- * `sum`, if it is not NULL, is what it holds now. If that is no whole number, because it was none
- * before, `sum` is without the decimals: globstash_increment_at() tells all of it.
+ * `by` is between -999,999,999,999,999,999 and 999,999,999,999,999,999, which are 18 digits; with another
+ * number it is GLOBSTASH_ERROR_ARGUMENT. A variable, too, holds numbers of up to 18 digits, before and
+ * after the point together: if the sum has more, or if it holds no number at all, it is
+ * GLOBSTASH_ERROR_NUMBER, and the variable stays as it is.
  *
- * Returns 0.
+ * `sum`, if it is not NULL, is what it holds now. If that is no whole number, because it was none
+ * before, `sum` is without the decimals, as -1 of -1.75: globstash_increment_at() tells all of it.
+ *
+ * Returns 0, or a negative number if it fails.
  */
 int globstash_increment(const char *key,
                         int64_t by,
@@ -408,7 +433,8 @@ int globstash_increment(const char *key,
  * `timeout_ms`: no longer than so many milliseconds, then it is GLOBSTASH_ERROR_TIMED_OUT; negative:
  * for ever. The service may be away for up to five seconds meanwhile.
  *
- * Buffer and result are as with globstash_get().
+ * Buffer and result are as with globstash_get(), so it returns how many bytes the value has, or a
+ * negative number if it fails.
  */
 ssize_t globstash_wait(const char *key,
                        int64_t timeout_ms,
@@ -425,10 +451,10 @@ int globstash_error_code(void);
  * The text of this thread's last failure: a sentence for the user, lower case and without a full
  * stop, in some cases with a second line that says what to do. Empty if there was none; never NULL.
  *
- * The text belongs to the library; do not free it. It stands at the same place of this thread always, until
- * the thread ends, and the next failure of the thread replaces it: copy what has to be kept, or has to go
- * to another thread. Because the place is the same, this is right, in whatever order a compiler evaluates
- * arguments:
+ * The text belongs to the library; do not free it. It stands at the same place of this thread always,
+ * until the thread ends, and the next failure of the thread replaces it: copy what has to be kept, or
+ * has to go to another thread. Because the place is the same, this is right, in whatever order a
+ * compiler evaluates arguments:
  *
  *     printf("%d: %s\n", globstash_set("a=b", "1"), globstash_error_text());
  */
@@ -463,8 +489,8 @@ globstash_stash *globstash_open_user(int64_t timeout_ms,
 
 /**
  * Closes a handle, with its connections. NULL is allowed, and nothing is done then; nor with
- * GLOBSTASH_DEFAULT, which is never closed. No other thread may be using it. Variables, lists and watches that were opened with
- * it stay, until they are closed.
+ * GLOBSTASH_DEFAULT, which is never closed. No other thread may be using it. Variables, lists and
+ * watches that were opened with it stay, until they are closed.
  *
  * Returns NULL, always: `stash = globstash_close(stash);`
  */
@@ -474,7 +500,7 @@ globstash_stash *globstash_close(globstash_stash *stash);
  * Tells whether variables are read from memory that is shared with the service, without a system call;
  * otherwise each read asks the service.
  *
- * Returns 1 if so, else 0.
+ * Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
  */
 int globstash_is_mapped(globstash_stash *stash);
 
@@ -483,7 +509,7 @@ int globstash_is_mapped(globstash_stash *stash);
  * a crash, variables are read as it left them, unless the handle has GLOBSTASH_FAIL_WHEN_GONE. To know it of
  * a value, ask after reading it. Where memory is not shared, it is 1: then reading fails.
  *
- * Returns 1 if so, else 0.
+ * Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
  */
 int globstash_is_served(globstash_stash *stash);
 
@@ -494,7 +520,7 @@ int globstash_is_served(globstash_stash *stash);
 const char *globstash_version(void);
 
 /**
- * Reads a variable, as globstash_get() does.
+ * Reads a variable, as globstash_get() does, and returns the same.
  *
  * `revision`, if it is not NULL, is the revision of its last change; 0 if it is not defined, which
  * is how to tell that from an empty value.
@@ -512,7 +538,7 @@ ssize_t globstash_get_at(globstash_stash *stash,
  * never NULL if this succeeds: what is not defined reads as an empty value, with the revision 0. If it
  * fails, `value` is left as it was.
  *
- * Returns how many bytes the value has.
+ * Returns how many bytes the value has, or a negative number if it fails.
  */
 ssize_t globstash_get_alloc(globstash_stash *stash,
                             const char *key,
@@ -525,7 +551,7 @@ ssize_t globstash_get_alloc(globstash_stash *stash,
  * `value`: `length` bytes of anything. `terms`: NULL for none. `revision`, if it is not NULL, is that of
  * the change; with GLOBSTASH_ERROR_CONDITION the one that the variable has, 0 if it is not defined.
  *
- * Returns 0.
+ * Returns 0, or a negative number if it fails.
  */
 int globstash_set_at(globstash_stash *stash,
                      const char *key,
@@ -540,7 +566,7 @@ int globstash_set_at(globstash_stash *stash,
  * `only_if`: NULL for no condition. `revision` is as with globstash_set_at(); if nothing was there to
  * delete, it is that of the last change of any variable.
  *
- * Returns 1 if it was there, else 0.
+ * Returns 1 if it was there, 0 if not, and a negative number if it fails.
  */
 int globstash_delete_at(globstash_stash *stash,
                         const char *key,
@@ -551,7 +577,7 @@ int globstash_delete_at(globstash_stash *stash,
  * Deletes all variables that match a pattern; NULL: all that there are. Up to 4,096 go together, with
  * one revision.
  *
- * Returns how many there were.
+ * Returns how many there were, or a negative number if it fails.
  */
 int64_t globstash_delete_matching(globstash_stash *stash,
                                   const char *pattern);
@@ -560,7 +586,7 @@ int64_t globstash_delete_matching(globstash_stash *stash,
  * Tells whether a variable is defined, without its value. `revision`, if it is not NULL, is that of its
  * last change; 0 if it is not defined.
  *
- * Returns 1 if so, else 0.
+ * Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
  */
 int globstash_exists_at(globstash_stash *stash,
                         const char *key,
@@ -570,7 +596,7 @@ int globstash_exists_at(globstash_stash *stash,
  * Gives a variable so many milliseconds to live from now on, or, if that is negative, no end to it. Its
  * value stays as it is, and those who watch are told nothing.
  *
- * Returns 1 if it is defined, else 0.
+ * Returns 1 if it is defined, 0 if not, and a negative number if it fails.
  */
 int globstash_expire_at(globstash_stash *stash,
                         const char *key,
@@ -579,11 +605,15 @@ int globstash_expire_at(globstash_stash *stash,
 /**
  * Adds to the number that a variable holds, and keeps the sum between limits.
  *
- * Numbers are texts such as "1", "-12" or "0.25", with up to 18 digits and 18 decimals; sums are exact.
- * `minimum` and `maximum` are NULL for no limit.
+ * Numbers are texts such as "1", "-12" or "0.25", with up to 18 digits, before and after the point
+ * together, where zeros that say nothing do not count; sums are exact. What is no such number is
+ * GLOBSTASH_ERROR_ARGUMENT as an argument, and GLOBSTASH_ERROR_NUMBER in the variable or as the sum.
+ * `minimum` and `maximum` are NULL for no limit; a sum beyond them becomes that limit.
  *
- * The sum is put into a buffer as with globstash_get(); 40 bytes are enough for each. Returns how
- * many bytes it has.
+ * The sum is put into a buffer as with globstash_get(); 40 bytes are enough for each. With a size of 0
+ * the buffer may be NULL.
+ *
+ * Returns how many bytes the sum has, or a negative number if it fails.
  */
 ssize_t globstash_increment_at(globstash_stash *stash,
                                const char *key,
@@ -652,7 +682,7 @@ globstash_variable *globstash_variable_open(globstash_stash *stash,
  * Tells whether the variable has changed since the last call of this function or of
  * globstash_variable_get(); to begin with it has, if it is defined.
  *
- * Returns 1 if so, else 0.
+ * Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
  */
 int globstash_variable_changed(globstash_variable *variable);
 
@@ -660,7 +690,7 @@ int globstash_variable_changed(globstash_variable *variable);
  * Reads the variable, as globstash_get() does. `value` becomes a pointer to the value and a NUL behind
  * it, which belong to the variable until the next call with it.
  *
- * Returns how many bytes the value has.
+ * Returns how many bytes the value has, or a negative number if it fails.
  */
 ssize_t globstash_variable_get(globstash_variable *variable,
                                const char **value);
@@ -683,10 +713,13 @@ globstash_variable *globstash_variable_close(globstash_variable *variable);
  * `flags`: 0, GLOBSTASH_KEYS_ONLY, GLOBSTASH_METADATA, or both. A variable that is there all the time
  * is told exactly once, while others come and go.
  *
+ *     int next;
  *     globstash_entry entry;
  *     globstash_list *list = globstash_list_open(GLOBSTASH_DEFAULT, "player/", 0);
- *     while (globstash_list_next(list, &entry) > 0)
+ *     while ((next = globstash_list_next(list, &entry)) > 0)
  *         printf("%s=%s\n", entry.key, entry.value);
+ *     if (next < 0)
+ *         fprintf(stderr, "%s\n", globstash_error_text());
  *     globstash_list_close(list);
  *
  * Returns NULL if it fails.
@@ -738,15 +771,20 @@ globstash_watch *globstash_watch_open(globstash_stash *stash,
  * The descriptor to wait for with poll(2), epoll(7) and their like: readable when there may be something
  * to tell. It stays the same as long as the watch, and belongs to it: do not read from it, nor close it.
  *
+ *     int next;
  *     struct pollfd ready = { .fd = globstash_watch_fd(watch), .events = POLLIN };
- *     for (;;) {
- *         while (globstash_watch_next(watch, &event) > 0)
- *             printf("%s=%s\n", event.key, event.value);
- *         poll(&ready, 1, -1);
- *     }
+ *     do {
+ *         while ((next = globstash_watch_next(watch, &event)) > 0)
+ *             if (event.change == GLOBSTASH_CHANGE_SET)
+ *                 printf("%s=%s\n", event.key, event.value);
+ *             else
+ *                 printf("%s is gone\n", event.key);
+ *     } while (next == 0 && poll(&ready, 1, -1) >= 0);
  *
  * It tells of what has not been received: take all that globstash_watch_next() gives before you wait for
  * it, also the first time.
+ *
+ * Returns the descriptor, or a negative number if `watch` is NULL.
  */
 int globstash_watch_fd(globstash_watch *watch);
 
@@ -771,8 +809,8 @@ int globstash_watch_wait(globstash_watch *watch,
                          int64_t timeout_ms);
 
 /**
- * Tells whether what was told adds up to the present state, as far as is known: whether nothing is left to
- * tell. Returns 1 if so, else 0.
+ * Tells whether what was told adds up to the present state, as far as is known: whether nothing is left
+ * to tell. Returns 1 if so, else 0; it cannot fail.
  */
 int globstash_watch_is_up_to_date(const globstash_watch *watch);
 
@@ -791,8 +829,8 @@ globstash_watch *globstash_watch_close(globstash_watch *watch);
  * `position`: that of the earlier watch, see globstash_watch_position(); must not be NULL.
  *
  * `keys`: `count` keys of variables that were there at that time, as far as it matters when they are
- * gone; NULL and 0 if it does not. That they were deleted is told anyway while the service remembers it; for
- * longer only of these. All of them have to match the pattern.
+ * gone; NULL and 0 if it does not. That they were deleted is told anyway while the service remembers
+ * it; for longer only of these. All of them have to match the pattern.
  *
  * `flags`: 0, GLOBSTASH_KEYS_ONLY, GLOBSTASH_METADATA, or both. Otherwise as globstash_watch_open().
  */
@@ -815,7 +853,7 @@ globstash_watch *globstash_watch_resume(globstash_stash *stash,
  * It moves when all events of a change were given, and while the service tells its present state, at the
  * end of that.
  *
- * Returns 0.
+ * Returns 0, or a negative number if it fails.
  */
 int globstash_watch_position(globstash_watch *watch,
                              globstash_position *position);

@@ -14,7 +14,7 @@ use super::failure::{Code, Failure, guard};
 use super::stash::Stash;
 use super::terms::{Condition, Terms};
 
-/// Reads a variable, as globstash_get() does.
+/// Reads a variable, as globstash_get() does, and returns the same.
 ///
 /// `revision`, if it is not NULL, is the revision of its last change; 0 if it is not defined, which
 /// is how to tell that from an empty value.
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn globstash_get_at(
 /// never NULL if this succeeds: what is not defined reads as an empty value, with the revision 0. If it
 /// fails, `value` is left as it was.
 ///
-/// Returns how many bytes the value has.
+/// Returns how many bytes the value has, or a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_get_alloc(
     stash: *mut Stash,
@@ -103,7 +103,7 @@ unsafe fn read(
 /// `value`: `length` bytes of anything. `terms`: NULL for none. `revision`, if it is not NULL, is that of
 /// the change; with GLOBSTASH_ERROR_CONDITION the one that the variable has, 0 if it is not defined.
 ///
-/// Returns 0.
+/// Returns 0, or a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_set_at(
     stash: *mut Stash,
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn globstash_set_at(
 /// `only_if`: NULL for no condition. `revision` is as with globstash_set_at(); if nothing was there to
 /// delete, it is that of the last change of any variable.
 ///
-/// Returns 1 if it was there, else 0.
+/// Returns 1 if it was there, 0 if not, and a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_delete_at(
     stash: *mut Stash,
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn globstash_delete_at(
 /// Deletes all variables that match a pattern; NULL: all that there are. Up to 4,096 go together, with
 /// one revision.
 ///
-/// Returns how many there were.
+/// Returns how many there were, or a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_delete_matching(
     stash: *mut Stash,
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn globstash_delete_matching(
 /// Tells whether a variable is defined, without its value. `revision`, if it is not NULL, is that of its
 /// last change; 0 if it is not defined.
 ///
-/// Returns 1 if so, else 0.
+/// Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_exists_at(
     stash: *mut Stash,
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn globstash_exists_at(
 /// Gives a variable so many milliseconds to live from now on, or, if that is negative, no end to it. Its
 /// value stays as it is, and those who watch are told nothing.
 ///
-/// Returns 1 if it is defined, else 0.
+/// Returns 1 if it is defined, 0 if not, and a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_expire_at(
     stash: *mut Stash,
@@ -218,11 +218,15 @@ pub unsafe extern "C" fn globstash_expire_at(
 
 /// Adds to the number that a variable holds, and keeps the sum between limits.
 ///
-/// Numbers are texts such as "1", "-12" or "0.25", with up to 18 digits and 18 decimals; sums are exact.
-/// `minimum` and `maximum` are NULL for no limit.
+/// Numbers are texts such as "1", "-12" or "0.25", with up to 18 digits, before and after the point
+/// together, where zeros that say nothing do not count; sums are exact. What is no such number is
+/// GLOBSTASH_ERROR_ARGUMENT as an argument, and GLOBSTASH_ERROR_NUMBER in the variable or as the sum.
+/// `minimum` and `maximum` are NULL for no limit; a sum beyond them becomes that limit.
 ///
-/// The sum is put into a buffer as with globstash_get(); 40 bytes are enough for each. Returns how
-/// many bytes it has.
+/// The sum is put into a buffer as with globstash_get(); 40 bytes are enough for each. With a size of 0
+/// the buffer may be NULL.
+///
+/// Returns how many bytes the sum has, or a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_increment_at(
     stash: *mut Stash,

@@ -264,10 +264,10 @@ pub extern "C" fn globstash_error_code() -> c_int {
 /// The text of this thread's last failure: a sentence for the user, lower case and without a full
 /// stop, in some cases with a second line that says what to do. Empty if there was none; never NULL.
 ///
-/// The text belongs to the library; do not free it. It stands at the same place of this thread always, until
-/// the thread ends, and the next failure of the thread replaces it: copy what has to be kept, or has to go
-/// to another thread. Because the place is the same, this is right, in whatever order a compiler evaluates
-/// arguments:
+/// The text belongs to the library; do not free it. It stands at the same place of this thread always,
+/// until the thread ends, and the next failure of the thread replaces it: copy what has to be kept, or
+/// has to go to another thread. Because the place is the same, this is right, in whatever order a
+/// compiler evaluates arguments:
 ///
 ///     printf("%d: %s\n", globstash_set("a=b", "1"), globstash_error_text());
 #[unsafe(no_mangle)]

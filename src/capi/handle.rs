@@ -61,8 +61,8 @@ fn open(place: Place, timeout_ms: i64, flags: c_uint) -> Result<Box<Stash>, Fail
 }
 
 /// Closes a handle, with its connections. NULL is allowed, and nothing is done then; nor with
-/// GLOBSTASH_DEFAULT, which is never closed. No other thread may be using it. Variables, lists and watches that were opened with
-/// it stay, until they are closed.
+/// GLOBSTASH_DEFAULT, which is never closed. No other thread may be using it. Variables, lists and
+/// watches that were opened with it stay, until they are closed.
 ///
 /// Returns NULL, always: `stash = globstash_close(stash);`
 #[unsafe(no_mangle)]
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn globstash_close(stash: *mut Stash) -> *mut Stash {
 /// Tells whether variables are read from memory that is shared with the service, without a system call;
 /// otherwise each read asks the service.
 ///
-/// Returns 1 if so, else 0.
+/// Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_is_mapped(stash: *mut Stash) -> c_int {
     guard(|| {
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn globstash_is_mapped(stash: *mut Stash) -> c_int {
 /// a crash, variables are read as it left them, unless the handle has GLOBSTASH_FAIL_WHEN_GONE. To know it of
 /// a value, ask after reading it. Where memory is not shared, it is 1: then reading fails.
 ///
-/// Returns 1 if so, else 0.
+/// Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_is_served(stash: *mut Stash) -> c_int {
     guard(|| {

@@ -87,10 +87,13 @@ pub(super) struct Shown {
 /// `flags`: 0, GLOBSTASH_KEYS_ONLY, GLOBSTASH_METADATA, or both. A variable that is there all the time
 /// is told exactly once, while others come and go.
 ///
+///     int next;
 ///     globstash_entry entry;
 ///     globstash_list *list = globstash_list_open(GLOBSTASH_DEFAULT, "player/", 0);
-///     while (globstash_list_next(list, &entry) > 0)
+///     while ((next = globstash_list_next(list, &entry)) > 0)
 ///         printf("%s=%s\n", entry.key, entry.value);
+///     if (next < 0)
+///         fprintf(stderr, "%s\n", globstash_error_text());
 ///     globstash_list_close(list);
 ///
 /// Returns NULL if it fails.

@@ -36,8 +36,8 @@ pub struct Position {
 /// `position`: that of the earlier watch, see globstash_watch_position(); must not be NULL.
 ///
 /// `keys`: `count` keys of variables that were there at that time, as far as it matters when they are
-/// gone; NULL and 0 if it does not. That they were deleted is told anyway while the service remembers it; for
-/// longer only of these. All of them have to match the pattern.
+/// gone; NULL and 0 if it does not. That they were deleted is told anyway while the service remembers
+/// it; for longer only of these. All of them have to match the pattern.
 ///
 /// `flags`: 0, GLOBSTASH_KEYS_ONLY, GLOBSTASH_METADATA, or both. Otherwise as globstash_watch_open().
 #[unsafe(no_mangle)]
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn globstash_watch_resume(
 /// It moves when all events of a change were given, and while the service tells its present state, at the
 /// end of that.
 ///
-/// Returns 0.
+/// Returns 0, or a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_watch_position(
     watch: *mut Watch,

@@ -20,10 +20,10 @@ use super::{arguments, numbers};
 ///     if (globstash_get("player/volume", volume, sizeof volume) > 0)
 ///         puts(volume);
 ///
-/// Returns how many bytes the value has, without the NUL that is put behind it. A value that does
-/// not fit with its NUL is not copied at all: then the buffer holds an empty string, and the number
-/// is equal to or more than `size`. With a size of 0 the buffer may be NULL. A value can be any
-/// bytes, also NUL.
+/// Returns how many bytes the value has, without the NUL that is put behind it, or a negative number if
+/// it fails; the buffer is left as it was then. A value that does not fit with its NUL is not copied at
+/// all: then the buffer holds an empty string, and the number is equal to or more than `size`. With a
+/// size of 0 the buffer may be NULL. A value can be any bytes, also NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_get(
     key: *const c_char,
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn globstash_get(
 /// Defines a variable, or replaces its value, with a text. A time to live or a process that it had
 /// is gone then; protection stays.
 ///
-/// Returns 0.
+/// Returns 0, or a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_set(key: *const c_char, text: *const c_char) -> c_int {
     let length = match text.is_null() {
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn globstash_set(key: *const c_char, text: *const c_char) 
 
 /// Deletes a variable. To delete what is not there is no failure.
 ///
-/// Returns 1 if it was there, else 0.
+/// Returns 1 if it was there, 0 if not, and a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_delete(key: *const c_char) -> c_int {
     // SAFETY: passed on to the caller.
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn globstash_delete(key: *const c_char) -> c_int {
 
 /// Tells whether a variable is defined, also if its value is empty.
 ///
-/// Returns 1 if so, else 0.
+/// Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_exists(key: *const c_char) -> c_int {
     // SAFETY: passed on to the caller.
@@ -75,10 +75,15 @@ pub unsafe extern "C" fn globstash_exists(key: *const c_char) -> c_int {
 ///     int64_t visitors;
 ///     globstash_increment("site/visitors", 1, &visitors);
 ///
-/// `sum`, if it is not NULL, is what it holds now. If that is no whole number, because it was none
-/// before, `sum` is without the decimals: globstash_increment_at() tells all of it.
+/// `by` is between -999,999,999,999,999,999 and 999,999,999,999,999,999, which are 18 digits; with another
+/// number it is GLOBSTASH_ERROR_ARGUMENT. A variable, too, holds numbers of up to 18 digits, before and
+/// after the point together: if the sum has more, or if it holds no number at all, it is
+/// GLOBSTASH_ERROR_NUMBER, and the variable stays as it is.
 ///
-/// Returns 0.
+/// `sum`, if it is not NULL, is what it holds now. If that is no whole number, because it was none
+/// before, `sum` is without the decimals, as -1 of -1.75: globstash_increment_at() tells all of it.
+///
+/// Returns 0, or a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_increment(key: *const c_char, by: i64, sum: *mut i64) -> c_int {
     guard(|| {
@@ -101,7 +106,8 @@ pub unsafe extern "C" fn globstash_increment(key: *const c_char, by: i64, sum: *
 /// `timeout_ms`: no longer than so many milliseconds, then it is GLOBSTASH_ERROR_TIMED_OUT; negative:
 /// for ever. The service may be away for up to five seconds meanwhile.
 ///
-/// Buffer and result are as with globstash_get().
+/// Buffer and result are as with globstash_get(), so it returns how many bytes the value has, or a
+/// negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_wait(
     key: *const c_char,

@@ -48,7 +48,7 @@ pub unsafe extern "C" fn globstash_variable_open(
 /// Tells whether the variable has changed since the last call of this function or of
 /// globstash_variable_get(); to begin with it has, if it is defined.
 ///
-/// Returns 1 if so, else 0.
+/// Returns 1 if so, 0 if not, and a negative number if that cannot be told: look whether it is more than 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_variable_changed(variable: *mut Variable) -> c_int {
     // SAFETY: passed on to the caller.
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn globstash_variable_changed(variable: *mut Variable) -> 
 /// Reads the variable, as globstash_get() does. `value` becomes a pointer to the value and a NUL behind
 /// it, which belong to the variable until the next call with it.
 ///
-/// Returns how many bytes the value has.
+/// Returns how many bytes the value has, or a negative number if it fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_variable_get(
     variable: *mut Variable,

@@ -148,15 +148,20 @@ pub(super) fn open(
 /// The descriptor to wait for with poll(2), epoll(7) and their like: readable when there may be something
 /// to tell. It stays the same as long as the watch, and belongs to it: do not read from it, nor close it.
 ///
+///     int next;
 ///     struct pollfd ready = { .fd = globstash_watch_fd(watch), .events = POLLIN };
-///     for (;;) {
-///         while (globstash_watch_next(watch, &event) > 0)
-///             printf("%s=%s\n", event.key, event.value);
-///         poll(&ready, 1, -1);
-///     }
+///     do {
+///         while ((next = globstash_watch_next(watch, &event)) > 0)
+///             if (event.change == GLOBSTASH_CHANGE_SET)
+///                 printf("%s=%s\n", event.key, event.value);
+///             else
+///                 printf("%s is gone\n", event.key);
+///     } while (next == 0 && poll(&ready, 1, -1) >= 0);
 ///
 /// It tells of what has not been received: take all that globstash_watch_next() gives before you wait for
 /// it, also the first time.
+///
+/// Returns the descriptor, or a negative number if `watch` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_watch_fd(watch: *mut Watch) -> c_int {
     guard(|| {
@@ -202,8 +207,8 @@ pub unsafe extern "C" fn globstash_watch_wait(
     })
 }
 
-/// Tells whether what was told adds up to the present state, as far as is known: whether nothing is left to
-/// tell. Returns 1 if so, else 0.
+/// Tells whether what was told adds up to the present state, as far as is known: whether nothing is left
+/// to tell. Returns 1 if so, else 0; it cannot fail.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_watch_is_up_to_date(watch: *const Watch) -> c_int {
     // SAFETY: passed on to the caller.

@@ -120,6 +120,17 @@ static void numbers(void)
     CHECK(globstash_increment("count", 1, &sum) == 0 && sum == 6);
     CHECK(globstash_set("word", "one") == 0);
     FAILS(globstash_increment("word", 1, &sum), GLOBSTASH_ERROR_NUMBER, "word does not hold");
+    /* 18 digits, to both sides. */
+    const int64_t most = 999999999999999999;
+    CHECK(globstash_increment("wide", most, &sum) == 0 && sum == most);
+    FAILS(globstash_increment("wide", 1, &sum), GLOBSTASH_ERROR_NUMBER, "wide");
+    FAILS(globstash_increment("wide", most + 1, &sum), GLOBSTASH_ERROR_ARGUMENT, "by");
+    FAILS(globstash_increment("wide", INT64_MIN, &sum), GLOBSTASH_ERROR_ARGUMENT, "by");
+    CHECK(sum == most && globstash_increment("wide", 0, &sum) == 0 && sum == most);
+    CHECK(globstash_increment("wide", -most, &sum) == 0 && sum == 0);
+    CHECK(globstash_increment("wide", -most, &sum) == 0 && sum == -most);
+    CHECK(globstash_set("parts", "-1.75") == 0);
+    CHECK(globstash_increment("parts", 0, &sum) == 0 && sum == -1);
 }
 
 static void lists(void)
