@@ -1,16 +1,14 @@
-//! The package for Python: its own tests, its types, and the examples, with the wheel installed.
+//! The package for Python: its own tests, and its types and those of the examples, with the wheel
+//! installed. What the examples do is looked at in `tests/native/examples.rs`.
 #![cfg(feature = "service")]
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
-use common::{Daemon, eventually, wheel};
+use common::wheel;
 
 /// How long all of its tests may take on a machine with much else to do. Each has a watchdog.
 const TESTS: Duration = Duration::from_secs(900);
@@ -70,96 +68,4 @@ fn its_types_are_right() {
             .env("MYPYPATH", &packages)
             .env("PYTHONPATH", &packages),
     );
-}
-
-/// An example at work.
-struct Example {
-    child: Child,
-    lines: BufReader<std::process::ChildStdout>,
-}
-
-impl Example {
-    fn start(name: &str, daemon: &Daemon) -> Example {
-        let mut child = wheel::python()
-            .arg(here("examples/python").join(name))
-            .env("GLOBSTASH_ADDRESS", daemon.socket())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Example { child, lines }
-    }
-
-    fn says(&mut self, line: &str) {
-        let mut said = String::new();
-        self.lines.read_line(&mut said).unwrap();
-        assert_eq!(said, format!("{line}\n"));
-    }
-
-    /// What else it says until its end, which must be a good one.
-    fn ends(mut self) -> String {
-        let mut rest = String::new();
-        self.lines.read_to_string(&mut rest).unwrap();
-        assert!(self.child.wait().unwrap().success());
-        rest
-    }
-}
-
-fn set(daemon: &Daemon, key: &str, value: &str) {
-    let set = daemon.command(["set", key, value]).status();
-    assert!(set.unwrap().success());
-}
-
-#[test]
-fn hello_says_so() {
-    let daemon = Daemon::start();
-    assert_eq!(Example::start("hello.py", &daemon).ends(), "Hello, world\n");
-}
-
-#[test]
-fn the_poller_sees_changes() {
-    let daemon = Daemon::start();
-    set(&daemon, "sensor/3", "20.5");
-    let mut poller = Example::start("poller.py", &daemon);
-    poller.says("sensor/3 20.5");
-    set(&daemon, "sensor/19", "7");
-    poller.says("sensor/19 7");
-    let deleted = daemon.command(["delete", "sensor/3"]).status();
-    assert!(deleted.unwrap().success());
-    poller.says("sensor/3 is gone");
-    // timeout(1) passes it on, once.
-    kill_process(Pid::from_child(&poller.child), Signal::INT).unwrap();
-    let rest = poller.ends();
-    assert!(rest.starts_with("looked "), "{rest}");
-}
-
-#[test]
-fn the_follower_follows() {
-    let daemon = Daemon::start();
-    set(&daemon, "player/volume", "0.5");
-    let mut follower = Example::start("follower.py", &daemon);
-    follower.says("player/volume is '0.5'");
-    set(&daemon, "player/title", "Air");
-    follower.says("player/title is 'Air'");
-    let deleted = daemon.command(["delete", "player/title"]).status();
-    assert!(deleted.unwrap().success());
-    follower.says("player/title is gone");
-    set(&daemon, "player/state", "stopped");
-    assert_eq!(follower.ends(), "player/state is 'stopped'\n");
-}
-
-#[test]
-fn the_worker_waits_for_its_flag() {
-    let daemon = Daemon::start();
-    let mut worker = Example::start("worker.py", &daemon);
-    let get = |key: &str| {
-        let output = daemon.command(["get", key]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    eventually("the worker is there", || !get("worker/pid").is_empty());
-    set(&daemon, "worker/job", "the dishes");
-    worker.says("working on the dishes");
-    worker.ends();
-    assert_eq!(get("worker/done"), "the dishes\n");
-    eventually("the worker is gone", || get("worker/pid").is_empty());
 }

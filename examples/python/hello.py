@@ -1,6 +1,11 @@
-"""Sets a variable and reads it, as any other program can."""
+"""Sets a variable and gets it."""
+
+import sys
 
 import globstash
 
-globstash.set("hello/greeting", "Hello, world")
-print(globstash.get("hello/greeting"))
+try:
+    globstash.set("player/volume", "0.5")
+    print("the volume is", globstash.get("player/volume"))
+except globstash.Error as error:
+    sys.exit(f"hello: {error}")

@@ -234,35 +234,21 @@ fn the_example_in_python_runs() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "0.5\n");
 }
 
+/// They run in `tests/native/examples.rs`.
 #[test]
-fn the_examples_in_rust_run() {
-    let examples = [
-        ("follow", "player/volume is Some(\"0.5\")"),
-        ("poll", "Some(\"21.5\")"),
-    ];
+fn the_examples_in_rust_are_lines_of_those_in_the_folder() {
     let blocks = collect::blocks("rust");
+    let examples = ["hello", "poller"];
     assert_eq!(blocks.len(), examples.len());
-    for (block, (name, says)) in blocks.iter().zip(examples) {
-        let program = collect::read(&format!("examples/{name}.rs"));
+    for (block, name) in blocks.iter().zip(examples) {
+        let program = collect::read(&format!("examples/rust/{name}.rs"));
         let trimmed = |text: &str| -> Vec<String> {
             text.lines().map(|line| line.trim().to_owned()).collect()
         };
         let (program, block) = (trimmed(&program), trimmed(block));
         assert!(
             program.windows(block.len()).any(|part| part == block),
-            "the README has other lines than examples/{name}.rs"
+            "the README has other lines than examples/rust/{name}.rs"
         );
-        let daemon = Daemon::start();
-        // To build it takes longer than anything else; afterwards cargo becomes the program.
-        let mut child = Command::new("timeout")
-            .args(["1800", env!("CARGO"), "run", "--quiet", "--locked"])
-            .args(["--example", name])
-            .env("GLOBSTASH_ADDRESS", daemon.socket())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(lines.next().unwrap().unwrap(), says);
-        stop(&mut child);
     }
 }

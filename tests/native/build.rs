@@ -37,7 +37,7 @@ pub fn stage() -> &'static Path {
 }
 
 /// Where cargo builds.
-fn target() -> &'static Path {
+pub fn target() -> &'static Path {
     let programs = Path::new(env!("CARGO_BIN_EXE_globstashd"));
     programs
         .ancestors()

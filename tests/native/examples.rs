@@ -1,14 +1,44 @@
-//! The examples in C and C++, doing what they say.
+//! The examples in each language, doing what they say: the same in all.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::LazyLock;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::build::{Mode, compile, done, folder, run, source};
-use crate::common::{Daemon, eventually};
+use crate::build::{Mode, compile, done, folder, run, source, target};
+use crate::common::{Daemon, eventually, wheel};
+
+/// What runs an example, and gives up after some time.
+fn program(example: &str) -> Command {
+    let file = Path::new(example);
+    match file.extension().and_then(|it| it.to_str()) {
+        Some("rs") => run(&rust(file), Mode::Plain),
+        Some("py") => {
+            let mut python = wheel::python();
+            python.arg(source(example));
+            python
+        }
+        _ => run(&compile(example, Mode::Plain), Mode::Plain),
+    }
+}
+
+/// The program that cargo has made of an example.
+fn rust(file: &Path) -> PathBuf {
+    static ALL: LazyLock<PathBuf> = LazyLock::new(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["build", "--quiet", "--locked", "--examples"])
+            .env("CARGO_TARGET_DIR", target());
+        done(&mut cargo);
+        target().join("debug/examples")
+    });
+    ALL.join(file.file_stem().expect("it has a name"))
+}
 
 /// An example that runs. Dropping it ends it.
 struct Running {
@@ -18,7 +48,7 @@ struct Running {
 
 impl Running {
     fn start(daemon: &Daemon, example: &str, argument: Option<&str>) -> Running {
-        let mut command = run(&compile(example, Mode::Plain), Mode::Plain);
+        let mut command = program(example);
         let command = command
             .args(argument)
             .env("GLOBSTASH_ADDRESS", daemon.socket());
@@ -60,8 +90,7 @@ fn get(daemon: &Daemon, key: &str) -> String {
 
 fn hello(example: &str) {
     let daemon = Daemon::start();
-    let mut command = run(&compile(example, Mode::Plain), Mode::Plain);
-    let said = done(command.env("GLOBSTASH_ADDRESS", daemon.socket()));
+    let said = done(program(example).env("GLOBSTASH_ADDRESS", daemon.socket()));
     assert_eq!(said, "the volume is 0.5\n");
     assert_eq!(get(&daemon, "player/volume"), "0.5");
 }
@@ -112,6 +141,34 @@ fn worker(example: &str) {
     });
 }
 
+/// Without a service they say so, in one way, and end with 1.
+fn says_what_is_wrong(example: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program(example);
+    command.env("GLOBSTASH_ADDRESS", folder.path().join("none"));
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let name = Path::new(example).file_stem().unwrap().display();
+    assert!(
+        said.starts_with(&format!("{name}: no service at ")),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(output.stdout.is_empty());
+}
+
+/// Ctrl-C is no accident for a program in Python, with some lines about it.
+#[test]
+fn a_poller_in_python_can_be_interrupted() {
+    let daemon = Daemon::start();
+    set(&daemon, "machine/axis-3", "20.5");
+    let mut poller = Running::start(&daemon, "examples/python/poller.py", None);
+    assert_eq!(poller.line(), "axis 3 is at 20.5");
+    // timeout(1) passes it on, once.
+    kill_process(Pid::from_child(&poller.child), Signal::INT).unwrap();
+    poller.ends();
+}
+
 /// The example of a language in the README, in a program that prints what it has read.
 fn readme(language: &str, file: &str, print: &str) {
     let readme = fs::read_to_string(source("README.md")).unwrap();
@@ -134,6 +191,22 @@ fn readme(language: &str, file: &str, print: &str) {
     assert_eq!(said, "0.5\n");
 }
 
+/// What somebody sees first who opens the header.
+#[test]
+fn the_program_that_the_header_begins_with_is_right() {
+    let header = fs::read_to_string(source("include/globstash.h")).unwrap();
+    let lines = header.lines().map_while(|line| line.split_once('*'));
+    let code = lines.filter_map(|(_, line)| line.strip_prefix("     "));
+    let code: Vec<_> = code.collect();
+    assert_eq!(code.len(), 10, "{code:#?}");
+    let file = folder().join("header.c");
+    fs::write(&file, code.join("\n") + "\n").unwrap();
+    let daemon = Daemon::start();
+    let mut command = program(file.to_str().expect("text"));
+    command.env("GLOBSTASH_ADDRESS", daemon.socket());
+    assert_eq!(done(&mut command), "0.5\n");
+}
+
 #[test]
 fn the_readme_is_right_in_c() {
     readme("c", "readme.c", "puts(volume);");
@@ -147,14 +220,31 @@ fn the_readme_is_right_in_cpp() {
 macro_rules! examples {
     ($($name:ident,)*) => {
         $(mod $name {
+            fn in_language(folder: &str, extension: &str) {
+                let name = stringify!($name);
+                let example = format!("examples/{folder}/{name}.{extension}");
+                super::$name(&example);
+                super::says_what_is_wrong(&example);
+            }
+
             #[test]
             fn in_c() {
-                super::$name(concat!("examples/c/", stringify!($name), ".c"));
+                in_language("c", "c");
             }
 
             #[test]
             fn in_cpp() {
-                super::$name(concat!("examples/cpp/", stringify!($name), ".cpp"));
+                in_language("cpp", "cpp");
+            }
+
+            #[test]
+            fn in_rust() {
+                in_language("rust", "rs");
+            }
+
+            #[test]
+            fn in_python() {
+                in_language("python", "py");
             }
         })*
     };
