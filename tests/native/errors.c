@@ -84,6 +84,36 @@ static void the_text_is_that_of_the_last_failure_whenever_it_was_asked_for(void)
     CHECK(strcmp(text, "the key is NULL") == 0);
 }
 
+/* Who does not look whether there is a value read what was on the stack. */
+static void where_no_value_can_be_had_there_is_an_empty_string(void)
+{
+    char value[] = "old";
+    FAILS(globstash_get("a=b", value, sizeof value), GLOBSTASH_ERROR_KEY, "a=b");
+    CHECK(strcmp(value, "") == 0);
+    strcpy(value, "old");
+    FAILS(globstash_get_at(NULL, "a", value, sizeof value, NULL), ARGUMENT, "stash is NULL");
+    CHECK(strcmp(value, "") == 0);
+    strcpy(value, "old");
+    FAILS(globstash_wait("never", 0, value, sizeof value), GLOBSTASH_ERROR_TIMED_OUT, "never");
+    CHECK(strcmp(value, "") == 0);
+    strcpy(value, "old");
+    FAILS(globstash_increment_at(DEFAULT, "a", "x", NULL, NULL, value, sizeof value, NULL),
+          ARGUMENT, "by");
+    CHECK(strcmp(value, "") == 0);
+    strcpy(value, "old");
+    FAILS(globstash_get("a=b", value, 0), GLOBSTASH_ERROR_KEY, "a=b");
+    CHECK(strcmp(value, "old") == 0);
+}
+
+/* A pattern that could not be made, of a program that does not look, deleted all that there was. */
+static void nothing_is_not_everything(void)
+{
+    CHECK(globstash_set("kept", "1") == 0);
+    FAILS(globstash_delete_matching(DEFAULT, NULL), ARGUMENT, "the pattern is NULL");
+    CHECK(globstash_exists("kept") == 1);
+    CHECK(globstash_delete_matching(DEFAULT, "**") > 0 && globstash_exists("kept") == 0);
+}
+
 static void keys_and_patterns(void)
 {
     char longest[257];
@@ -165,6 +195,8 @@ int main(void)
     the_text_is_that_of_the_last_failure_whenever_it_was_asked_for();
     null();
     what_could_not_be_opened_is_no_handle();
+    where_no_value_can_be_had_there_is_an_empty_string();
+    nothing_is_not_everything();
     keys_and_patterns();
     terms();
     services();
