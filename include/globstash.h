@@ -375,7 +375,7 @@ extern "C" {
  *         puts(volume);
  *
  * Returns how many bytes the value has, without the NUL that is put behind it, or a negative number if
- * it fails; the buffer is left as it was then. A value that does not fit with its NUL is not copied at
+ * it fails; the buffer holds an empty string then. A value that does not fit with its NUL is not copied at
  * all: then the buffer holds an empty string, and the number is equal to or more than `size`. With a
  * size of 0 the buffer may be NULL. A value can be any bytes, also NUL.
  */
@@ -471,7 +471,7 @@ const char *globstash_strerror(int code);
  * one that $GLOBSTASH_ADDRESS names, or else the one for all of the machine, at /run/globstash.
  *
  * `timeout_ms`: how long the service may take to answer, before it is GLOBSTASH_ERROR_SILENT; 0 for
- * five seconds. `flags`: 0, or GLOBSTASH_FAIL_WHEN_GONE. The default handle has these five seconds, and no
+ * five seconds; negative is refused. `flags`: 0, or GLOBSTASH_FAIL_WHEN_GONE. The default handle has these five seconds, and no
  * flags.
  *
  * Returns NULL if there is no service. Once there was one, it may come and go.
@@ -574,8 +574,8 @@ int globstash_delete_at(globstash_stash *stash,
                         uint64_t *revision);
 
 /**
- * Deletes all variables that match a pattern; NULL: all that there are. Up to 4,096 go together, with
- * one revision.
+ * Deletes all variables that match a pattern, see globstash_list_open(); "**" matches all that there are,
+ * and NULL is refused. Up to 4,096 go together, with one revision.
  *
  * Returns how many there were, or a negative number if it fails.
  */
@@ -593,8 +593,8 @@ int globstash_exists_at(globstash_stash *stash,
                         uint64_t *revision);
 
 /**
- * Gives a variable so many milliseconds to live from now on, or, if that is negative, no end to it. Its
- * value stays as it is, and those who watch are told nothing.
+ * Gives a variable so many milliseconds to live from now on, or, if that is negative, no end to it; with 0
+ * it is gone at once. Its value stays as it is, and those who watch are told nothing of a new time.
  *
  * Returns 1 if it is defined, 0 if not, and a negative number if it fails.
  */
@@ -661,7 +661,7 @@ ssize_t globstash_wait_at(globstash_stash *stash,
  * any variable. With GLOBSTASH_ERROR_CONDITION it is the one that the variable has which was not as it
  * had to be, 0 if it is not defined; globstash_error_text() names the variable.
  *
- * Returns 0. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
+ * Returns 0, or a negative number if it fails. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
  * steps[0].
  */
 int globstash_apply(globstash_stash *stash,

@@ -74,7 +74,7 @@ pub struct Step {
 /// any variable. With GLOBSTASH_ERROR_CONDITION it is the one that the variable has which was not as it
 /// had to be, 0 if it is not defined; globstash_error_text() names the variable.
 ///
-/// Returns 0. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
+/// Returns 0, or a negative number if it fails. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
 /// steps[0].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_apply(

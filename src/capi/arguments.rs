@@ -13,7 +13,7 @@ use libc::{size_t, ssize_t};
 
 use crate::client::{Patterns, Revision, Value};
 
-use super::failure::{Code, Failure};
+use super::failure::{Code, Failure, guard};
 use super::stash::{DEFAULT, Stash};
 
 /// What stands for the default handle: in the header it is `GLOBSTASH_DEFAULT`. NULL is not, because
@@ -188,6 +188,25 @@ pub(super) unsafe fn fill(buffer: *mut u8, size: size_t, bytes: &[u8]) -> Result
         }
     }
     Ok(bytes.len().cast_signed())
+}
+
+/// Runs what fills a buffer; if that fails, it holds an empty string.
+///
+/// # Safety
+///
+/// As of [`fill`].
+#[inline]
+pub(super) unsafe fn guard_buffer(
+    buffer: *mut u8,
+    size: size_t,
+    act: impl FnOnce() -> Result<ssize_t, Failure>,
+) -> ssize_t {
+    let length = guard(act);
+    if length < 0 && size > 0 {
+        // SAFETY: passed on to the caller.
+        unsafe { put(buffer, 0) };
+    }
+    length
 }
 
 /// Copies bytes.

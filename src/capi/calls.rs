@@ -7,8 +7,8 @@ use libc::{size_t, ssize_t};
 use crate::client::{Revision, Step};
 
 use super::arguments::{
-    fill, key as read_key, key_bytes, milliseconds, missing, optional, patterns, put, put_revision,
-    stash as of, text, value as read_value,
+    fill, guard_buffer, key as read_key, key_bytes, milliseconds, missing, optional, patterns, put,
+    put_revision, stash as of, text, value as read_value,
 };
 use super::failure::{Code, Failure, guard};
 use super::stash::Stash;
@@ -31,6 +31,8 @@ pub unsafe extern "C" fn globstash_get_at(
         put_revision(revision, found);
         fill(buffer.cast(), size, value)
     };
+    // SAFETY: passed on to the caller.
+    let guard = |act| unsafe { guard_buffer(buffer.cast(), size, act) };
     guard(|| {
         // SAFETY: passed on to the caller.
         let (of, bytes) = unsafe { (of(stash)?, key_bytes(key)?) };
@@ -161,8 +163,8 @@ pub unsafe extern "C" fn globstash_delete_at(
     })
 }
 
-/// Deletes all variables that match a pattern; NULL: all that there are. Up to 4,096 go together, with
-/// one revision.
+/// Deletes all variables that match a pattern, see globstash_list_open(); "**" matches all that there are,
+/// and NULL is refused. Up to 4,096 go together, with one revision.
 ///
 /// Returns how many there were, or a negative number if it fails.
 #[unsafe(no_mangle)]
@@ -173,6 +175,10 @@ pub unsafe extern "C" fn globstash_delete_matching(
     guard(|| {
         // SAFETY: passed on to the caller.
         let (stash, patterns) = unsafe { (of(stash)?, patterns(pattern)?) };
+        // To delete all is not what is meant by nothing.
+        if pattern.is_null() {
+            return Err(missing("pattern"));
+        }
         let deleted = stash.ask(|client| client.delete_matching(patterns))?;
         Ok(deleted.count.cast_signed())
     })
@@ -198,8 +204,8 @@ pub unsafe extern "C" fn globstash_exists_at(
     })
 }
 
-/// Gives a variable so many milliseconds to live from now on, or, if that is negative, no end to it. Its
-/// value stays as it is, and those who watch are told nothing.
+/// Gives a variable so many milliseconds to live from now on, or, if that is negative, no end to it; with 0
+/// it is gone at once. Its value stays as it is, and those who watch are told nothing of a new time.
 ///
 /// Returns 1 if it is defined, 0 if not, and a negative number if it fails.
 #[unsafe(no_mangle)]
@@ -238,6 +244,8 @@ pub unsafe extern "C" fn globstash_increment_at(
     size: size_t,
     revision: *mut u64,
 ) -> ssize_t {
+    // SAFETY: passed on to the caller.
+    let guard = |act| unsafe { guard_buffer(sum.cast(), size, act) };
     guard(|| {
         // SAFETY: passed on to the caller.
         let (stash, key, by, minimum, maximum) = unsafe {
@@ -282,6 +290,8 @@ pub unsafe extern "C" fn globstash_wait_at(
     size: size_t,
     revision: *mut u64,
 ) -> ssize_t {
+    // SAFETY: passed on to the caller.
+    let guard = |act| unsafe { guard_buffer(buffer.cast(), size, act) };
     guard(|| {
         // SAFETY: passed on to the caller.
         let (stash, key, until) = unsafe {

@@ -14,7 +14,7 @@ use super::stash::{Place, Stash};
 /// one that $GLOBSTASH_ADDRESS names, or else the one for all of the machine, at /run/globstash.
 ///
 /// `timeout_ms`: how long the service may take to answer, before it is GLOBSTASH_ERROR_SILENT; 0 for
-/// five seconds. `flags`: 0, or GLOBSTASH_FAIL_WHEN_GONE. The default handle has these five seconds, and no
+/// five seconds; negative is refused. `flags`: 0, or GLOBSTASH_FAIL_WHEN_GONE. The default handle has these five seconds, and no
 /// flags.
 ///
 /// Returns NULL if there is no service. Once there was one, it may come and go.

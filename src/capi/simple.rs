@@ -21,7 +21,7 @@ use super::{arguments, numbers};
 ///         puts(volume);
 ///
 /// Returns how many bytes the value has, without the NUL that is put behind it, or a negative number if
-/// it fails; the buffer is left as it was then. A value that does not fit with its NUL is not copied at
+/// it fails; the buffer holds an empty string then. A value that does not fit with its NUL is not copied at
 /// all: then the buffer holds an empty string, and the number is equal to or more than `size`. With a
 /// size of 0 the buffer may be NULL. A value can be any bytes, also NUL.
 #[unsafe(no_mangle)]
