@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::{Daemon, wheel};
-use speakers::{Event, Program, Rust, Shell, Speaker, Varlink};
+use speakers::{Event, Program, Rust, Shell, Speaker, Varlink, taken};
 
 /// Long enough that what is set for so long can be read before.
 const LONG: Duration = Duration::from_secs(3600);
@@ -133,6 +133,23 @@ fn what_is_deleted_is_gone() {
         assert_eq!(writer.get(key), None);
         reader.set(key, b"2");
         assert_eq!(writer.get(key), Some(b"2".to_vec()));
+    });
+}
+
+#[test]
+fn several_changes_are_made_together_or_not_at_all() {
+    with_each_pair(|writer, reader, key| {
+        let (open, taken) = (b"a\0b".to_vec(), taken(key));
+        reader.set(key, &open);
+        let Some(is_done) = writer.take(key, b"closed") else {
+            return;
+        };
+        assert!(!is_done);
+        assert_eq!(reader.get(key), Some(open.clone()));
+        assert_eq!(reader.get(&taken), None);
+        assert_eq!(writer.take(key, &open), Some(true));
+        assert_eq!(reader.get(key), None);
+        assert_eq!(reader.get(&taken), Some(open));
     });
 }
 

@@ -81,6 +81,26 @@ static void delete(const char *key)
         puts(deleted ? "deleted" : "none");
 }
 
+static void take(const char *key, const char *word)
+{
+    size_t length;
+    char *value = unhex(word, &length), taken[300];
+    snprintf(taken, sizeof taken, "%s/taken", key);
+    globstash_step steps[] = {
+        { .kind = GLOBSTASH_DO_DELETE, .key = key,
+          .only_if = { .kind = GLOBSTASH_IF_VALUE, .value = value, .length = length } },
+        { .kind = GLOBSTASH_DO_SET, .key = taken, .value = value, .length = length },
+    };
+    int result = globstash_apply(GLOBSTASH_DEFAULT, steps, 2, NULL);
+    if (result == GLOBSTASH_ERROR_CONDITION)
+        puts("refused");
+    else if (result < 0)
+        failed();
+    else
+        puts("done");
+    free(value);
+}
+
 static void watch(const char *key)
 {
     for (size_t at = 0; at < WATCHES; at++) {
@@ -132,6 +152,8 @@ int main(void)
             get(key);
         else if (!strcmp(verb, "delete"))
             delete(key);
+        else if (!strcmp(verb, "take"))
+            take(key, value);
         else if (!strcmp(verb, "watch"))
             watch(key);
         else

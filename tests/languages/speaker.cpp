@@ -50,6 +50,8 @@ public:
         }
         if (verb == "delete")
             return stash.erase(key) ? "deleted" : "none";
+        if (verb == "take")
+            return taken(key, unhex(value));
         if (verb == "watch") {
             watches.emplace(key, stash.watch(key, GLOBSTASH_FROM_NOW));
             return "done";
@@ -58,6 +60,17 @@ public:
     }
 
 private:
+    std::string taken(const std::string &key, const std::string &value)
+    {
+        std::error_code code;
+        globstash::batch take;
+        take.check(key, globstash::condition::value(value)).erase(key).set(key + "/taken", value);
+        stash.apply(take, code);
+        if (code == globstash::errc::condition)
+            return "refused";
+        return code ? "failed " + code.message() : "done";
+    }
+
     static std::string told(const globstash::event &event)
     {
         if (event.is_set())

@@ -31,6 +31,16 @@ def answer(stash, watches, verb, key, *more):
         return "none" if value is None else f"value {told(value)}"
     if verb == "delete":
         return "deleted" if stash.delete(key) else "none"
+    if verb == "take":
+        value = meant(more[0])
+        try:
+            with stash.batch() as batch:
+                batch.check(key, if_value=value)
+                batch.delete(key)
+                batch.set(f"{key}/taken", value)
+        except globstash.ConditionFailed:
+            return "refused"
+        return "done"
     if verb == "watch":
         watches[key] = stash.watch(key, initial=False)
         return "done"

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use globstash::{Attached, Change, Client, Patterns, Start, Terms, Watch};
+use globstash::{Attached, Batch, Change, Client, Condition, Error, Patterns, Start, Terms, Watch};
 use serde_json::{Value as Json, json};
 
 use crate::common::{Daemon, Peer};
@@ -28,10 +28,18 @@ pub trait Speaker {
     fn set_for(&mut self, key: &str, value: &[u8], ttl: Duration);
     fn get(&mut self, key: &str) -> Option<Vec<u8>>;
     fn delete(&mut self, key: &str);
+    /// At once or not at all: if the variable has this value, it is deleted, and [`taken`] has it. Returns
+    /// whether it was done; `None` if there are no words for that.
+    fn take(&mut self, key: &str, value: &[u8]) -> Option<bool>;
     /// Begins to watch; nothing that comes after is missed.
     fn watch(&mut self, key: &str);
     /// The next event of a watch.
     fn next(&mut self, key: &str) -> Event;
+}
+
+/// The other variable of [`Speaker::take`].
+pub fn taken(key: &str) -> String {
+    format!("{key}/taken")
 }
 
 impl Event {
@@ -97,6 +105,18 @@ impl Speaker for Rust {
     fn delete(&mut self, key: &str) {
         let deleted = self.client.delete(key).expect("it can be deleted");
         assert_eq!(deleted.count, 1);
+    }
+
+    fn take(&mut self, key: &str, value: &[u8]) -> Option<bool> {
+        let take = Batch::new()
+            .check(key, Condition::value(value))
+            .delete(key)
+            .set(taken(key), value);
+        match self.client.apply(take) {
+            Ok(_) => Some(true),
+            Err(Error::ConditionFailed { .. }) => Some(false),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn watch(&mut self, key: &str) {
@@ -182,6 +202,10 @@ impl Speaker for Shell<'_> {
 
     fn delete(&mut self, key: &str) {
         self.done(&["delete", key], b"");
+    }
+
+    fn take(&mut self, _: &str, _: &[u8]) -> Option<bool> {
+        None
     }
 
     fn watch(&mut self, key: &str) {
@@ -271,6 +295,24 @@ impl Speaker for Varlink<'_> {
 
     fn delete(&mut self, key: &str) {
         assert_eq!(self.ask("Delete", json!({ "key": key }))["count"], 1);
+    }
+
+    fn take(&mut self, key: &str, value: &[u8]) -> Option<bool> {
+        let mut set = parameters(&taken(key), value);
+        set["action"] = json!("set");
+        let mut condition = parameters(key, value);
+        condition.as_object_mut().expect("fields").remove("key");
+        self.peer
+            .send(&json!({ "method": "io.globstash.Apply", "parameters": {
+                "checks": [{ "key": key, "condition": condition }],
+                "operations": [{ "action": "delete", "key": key }, set],
+            }}));
+        let reply = self.peer.receive();
+        match reply["error"].as_str() {
+            None => Some(true),
+            Some("io.globstash.ConditionFailed") => Some(false),
+            Some(_) => panic!("{reply}"),
+        }
     }
 
     fn watch(&mut self, key: &str) {
@@ -390,6 +432,12 @@ impl Speaker for Program {
 
     fn delete(&mut self, key: &str) {
         self.done(&format!("delete {key}"), "deleted");
+    }
+
+    fn take(&mut self, key: &str, value: &[u8]) -> Option<bool> {
+        let (answer, _) = self.ask(&format!("take {key} {}", hex(value)));
+        assert!(["done", "refused"].contains(&&*answer), "{answer}");
+        Some(answer == "done")
     }
 
     fn watch(&mut self, key: &str) {
