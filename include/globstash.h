@@ -461,6 +461,13 @@ int globstash_error_code(void);
 const char *globstash_error_text(void);
 
 /**
+ * The key of the variable that was the reason for this thread's last failure, such as the one that was not
+ * as it had to be, of several that globstash_apply() was to change. Empty if no variable was the reason; of what
+ * is too long for a key it is the beginning. Never NULL. For the rest as globstash_error_text().
+ */
+const char *globstash_error_key(void);
+
+/**
  * What a number such as GLOBSTASH_ERROR_KEY means, in a few words, as strerror(3) does. Never NULL;
  * the text belongs to the library, for ever.
  */
@@ -659,7 +666,7 @@ ssize_t globstash_wait_at(globstash_stash *stash,
  *
  * `revision`, if it is not NULL, is that of the change; if nothing changed, that of the last change of
  * any variable. With GLOBSTASH_ERROR_CONDITION it is the one that the variable has which was not as it
- * had to be, 0 if it is not defined; globstash_error_text() names the variable.
+ * had to be, 0 if it is not defined; globstash_error_key() tells which that is.
  *
  * Returns 0, or a negative number if it fails. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
  * steps[0].

@@ -125,16 +125,23 @@ inline std::error_code make_error_code(errc code) noexcept
 /** Why a call has no result. what() is the sentence for the user. */
 class error : public std::system_error {
 public:
-    error(std::error_code code, std::string sentence)
-        : std::system_error(code), text(std::make_shared<std::string>(std::move(sentence)))
+    error(std::error_code code, std::string sentence, std::string key_of_variable = {})
+        : std::system_error(code),
+          told(std::make_shared<texts>(texts{std::move(sentence), std::move(key_of_variable)}))
     {
     }
 
-    const char *what() const noexcept override { return text->c_str(); }
+    const char *what() const noexcept override { return told->sentence.c_str(); }
+
+    /** Of the variable that was the reason; empty if none was. */
+    const std::string &key() const noexcept { return told->key; }
 
 private:
+    struct texts {
+        std::string sentence, key;
+    };
     // Exceptions are copied, and that must not throw.
-    std::shared_ptr<const std::string> text;
+    std::shared_ptr<const texts> told;
 };
 
 namespace detail {
@@ -142,7 +149,7 @@ namespace detail {
 [[noreturn]] inline void raise(std::error_code code)
 {
 #ifdef __cpp_exceptions
-    throw error(code, globstash_error_text());
+    throw error(code, globstash_error_text(), globstash_error_key());
 #else
     std::fprintf(stderr, "globstash: %s (%s)\n", globstash_error_text(), code.message().c_str());
     std::abort();

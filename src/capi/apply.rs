@@ -72,7 +72,7 @@ pub struct Step {
 ///
 /// `revision`, if it is not NULL, is that of the change; if nothing changed, that of the last change of
 /// any variable. With GLOBSTASH_ERROR_CONDITION it is the one that the variable has which was not as it
-/// had to be, 0 if it is not defined; globstash_error_text() names the variable.
+/// had to be, 0 if it is not defined; globstash_error_key() tells which that is.
 ///
 /// Returns 0, or a negative number if it fails. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
 /// steps[0].

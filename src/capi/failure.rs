@@ -154,40 +154,66 @@ fn has_run_out(error: &io::Error) -> bool {
 
 /// Why a function failed: a number and a text. Small, because on the way of what does not fail every byte of
 /// it would be moved as well.
-#[derive(Debug)]
-pub(super) struct Failure(Box<(Code, String)>);
+#[derive(Clone, Debug)]
+pub(super) struct Failure(Box<Reason>);
+
+#[derive(Clone, Debug)]
+struct Reason {
+    code: Code,
+    text: String,
+    /// Of the variable that was the reason; empty if none was.
+    key: String,
+}
 
 impl Failure {
     #[cold]
     pub(super) fn new(code: Code, text: impl Into<String>) -> Failure {
-        Failure(Box::new((code, text.into())))
+        Failure(Box::new(Reason {
+            code,
+            text: text.into(),
+            key: String::new(),
+        }))
     }
 
     pub(super) fn code(&self) -> Code {
-        self.0.0
+        self.0.code
     }
 
     /// The same, of one of many steps.
-    pub(super) fn of_step(self, index: usize) -> Failure {
-        let (code, text) = *self.0;
-        Failure::new(code, format!("steps[{index}]: {text}"))
-    }
-
-    /// The same once more.
-    pub(super) fn again(&self) -> Failure {
-        Failure(self.0.clone())
+    pub(super) fn of_step(mut self, index: usize) -> Failure {
+        self.0.text = format!("steps[{index}]: {}", self.0.text);
+        self
     }
 }
 
 impl From<Error> for Failure {
     #[cold]
     fn from(error: Error) -> Failure {
-        Failure::new(Code::of(&error), error.to_string())
+        let mut failure = Failure::new(Code::of(&error), error.to_string());
+        failure.0.key = key(error).unwrap_or_default();
+        failure
+    }
+}
+
+/// The key of the variable that was the reason.
+fn key(error: Error) -> Option<String> {
+    match error {
+        Error::InvalidKey { key, .. }
+        | Error::InvalidValue { key, .. }
+        | Error::ValueTooLarge { key, .. }
+        | Error::ConditionFailed { key, .. }
+        | Error::NotNumeric { key }
+        | Error::NumberOverflow { key }
+        | Error::Protected { key }
+        | Error::TimedOut { key } => Some(key),
+        _ => None,
     }
 }
 
 /// Room for a text and its NUL. What is told of a key is less, also if every byte of it is escaped.
 const ROOM: usize = 4096;
+/// The same for a key.
+const KEY_ROOM: usize = 256;
 
 /// A thread's last failure.
 ///
@@ -197,24 +223,33 @@ const ROOM: usize = 4096;
 struct Last {
     code: Cell<c_int>,
     text: Box<[Cell<u8>]>,
+    key: Box<[Cell<u8>]>,
 }
 
 impl Last {
     fn none() -> Last {
+        let room = |bytes| vec![Cell::new(0); bytes].into_boxed_slice();
         Last {
             code: Cell::new(0),
-            text: vec![Cell::new(0); ROOM].into_boxed_slice(),
+            text: room(ROOM),
+            key: room(KEY_ROOM),
         }
     }
 
-    fn keep(&self, code: Code, text: &str) {
-        self.code.set(code as c_int);
-        // Texts are escaped; should one have a NUL all the same, what stands before it says enough.
-        let text = text.split('\0').next().unwrap_or_default();
-        let text = &text[..text.floor_char_boundary(ROOM - 1)];
-        for (place, byte) in self.text.iter().zip(text.bytes().chain([0])) {
-            place.set(byte);
-        }
+    fn keep(&self, reason: &Reason) {
+        self.code.set(reason.code as c_int);
+        put(&reason.text, &self.text);
+        put(&reason.key, &self.key);
+    }
+}
+
+/// Puts a text and a NUL into a place, or as much as there is room for.
+fn put(text: &str, place: &[Cell<u8>]) {
+    // Texts are escaped; should one have a NUL all the same, what stands before it says enough.
+    let text = text.split('\0').next().unwrap_or_default();
+    let text = &text[..text.floor_char_boundary(place.len() - 1)];
+    for (place, byte) in place.iter().zip(text.bytes().chain([0])) {
+        place.set(byte);
     }
 }
 
@@ -243,15 +278,14 @@ fn caught<T>(act: impl FnOnce() -> Result<T, Failure>) -> Result<T, Code> {
         Err(_) => Failure::new(Code::Internal, "a bug in globstash: see standard error"),
     };
     let code = failure.code();
-    remember(failure);
+    remember(&failure);
     Err(code)
 }
 
 #[cold]
-fn remember(failure: Failure) {
-    let (code, text) = *failure.0;
+fn remember(failure: &Failure) {
     // A thread that ends may have put it away.
-    let _ = LAST.try_with(|last| last.keep(code, &text));
+    let _ = LAST.try_with(|last| last.keep(&failure.0));
 }
 
 /// The number of this thread's last failure, such as GLOBSTASH_ERROR_KEY; 0 if there was none. What
@@ -274,6 +308,15 @@ pub extern "C" fn globstash_error_code() -> c_int {
 pub extern "C" fn globstash_error_text() -> *const c_char {
     let text = LAST.try_with(|last| last.text.as_ptr().cast());
     text.unwrap_or(c"".as_ptr())
+}
+
+/// The key of the variable that was the reason for this thread's last failure, such as the one that was not
+/// as it had to be, of several that globstash_apply() was to change. Empty if no variable was the reason; of what
+/// is too long for a key it is the beginning. Never NULL. For the rest as globstash_error_text().
+#[unsafe(no_mangle)]
+pub extern "C" fn globstash_error_key() -> *const c_char {
+    let key = LAST.try_with(|last| last.key.as_ptr().cast());
+    key.unwrap_or(c"".as_ptr())
 }
 
 /// What a number such as GLOBSTASH_ERROR_KEY means, in a few words, as strerror(3) does. Never NULL;

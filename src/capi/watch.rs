@@ -239,7 +239,7 @@ impl Watch {
     fn next(&mut self) -> Result<Option<client::Event>, Failure> {
         is_of(self.process)?;
         if let Some(failure) = &self.ended {
-            return Err(failure.again());
+            return Err(failure.clone());
         }
         match self.watch.try_next().transpose() {
             Ok(None) => {
@@ -249,7 +249,7 @@ impl Watch {
             Ok(event) => Ok(event),
             Err(error) => {
                 let failure = Failure::from(error);
-                self.ended = Some(failure.again());
+                self.ended = Some(failure.clone());
                 Err(failure)
             }
         }

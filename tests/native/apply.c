@@ -45,11 +45,13 @@ static void none_of_them(void)
     /* The last condition fails, and so do the steps before it. */
     FAILS(globstash_apply(DEFAULT, steps, COUNT(steps), &revision), GLOBSTASH_ERROR_CONDITION,
           "job is");
+    CHECK(strcmp(globstash_error_key(), "job") == 0);
     CHECK(revision == before && globstash_exists("first") == 0 && holds("job", "open"));
     CHECK(globstash_exists_at(DEFAULT, "number", &revision) == 1 && revision == number);
     steps[2].key = "none";
     FAILS(globstash_apply(DEFAULT, steps, COUNT(steps), &revision), GLOBSTASH_ERROR_CONDITION,
           "none is not defined");
+    CHECK(strcmp(globstash_error_key(), "none") == 0);
     CHECK(revision == 0 && globstash_exists("first") == 0 && holds("number", "1"));
     /* A change that cannot be made. */
     globstash_step impossible[] = {
@@ -57,6 +59,7 @@ static void none_of_them(void)
         {.kind = GLOBSTASH_DO_INCREMENT, .key = "job", .by = "1"},
     };
     FAILS(globstash_apply(DEFAULT, impossible, 2, NULL), GLOBSTASH_ERROR_NUMBER, "job does not hold");
+    CHECK(strcmp(globstash_error_key(), "job") == 0);
     CHECK(globstash_exists("first") == 0);
     impossible[1].by = "x";
     FAILS(globstash_apply(DEFAULT, impossible, 2, NULL), GLOBSTASH_ERROR_ARGUMENT, "is no number");

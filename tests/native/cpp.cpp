@@ -209,7 +209,7 @@ static void batches()
         stash.apply(same);
         CHECK(it_throws);
     } catch (const globstash::error &error) {
-        CHECK(error.code() == errc::condition);
+        CHECK(error.code() == errc::condition && error.key() == "queue/1");
     }
     CHECK(stash.apply(globstash::batch().set("a", "").set("a\0b"sv, ""), code) == 0);
     CHECK(code == errc::key && !stash.exists("a"));

@@ -77,11 +77,12 @@ static void what_could_not_be_opened_is_no_handle(void)
  * before the first; what that returned was empty, or already freed when it was printed. */
 static void the_text_is_that_of_the_last_failure_whenever_it_was_asked_for(void)
 {
-    const char *text = globstash_error_text();
-    FAILS(globstash_set("", "1"), GLOBSTASH_ERROR_KEY, "cannot be a key");
-    CHECK(strstr(text, "cannot be a key") != NULL);
+    const char *text = globstash_error_text(), *key = globstash_error_key();
+    CHECK(strcmp(text, "") == 0 && strcmp(key, "") == 0);
+    FAILS(globstash_set("a=b", "1"), GLOBSTASH_ERROR_KEY, "cannot be a key");
+    CHECK(strstr(text, "cannot be a key") != NULL && strcmp(key, "a=b") == 0);
     FAILS(globstash_set(NULL, "1"), ARGUMENT, "the key is NULL");
-    CHECK(strcmp(text, "the key is NULL") == 0);
+    CHECK(strcmp(text, "the key is NULL") == 0 && strcmp(key, "") == 0);
 }
 
 /* Who does not look whether there is a value read what was on the stack. */
@@ -123,6 +124,8 @@ static void keys_and_patterns(void)
     FAILS(globstash_set("", "1"), GLOBSTASH_ERROR_KEY, "cannot be a key");
     FAILS(globstash_get("a\nb", NULL, 0), GLOBSTASH_ERROR_KEY, "a\\nb");
     FAILS(globstash_set(longest, "1"), GLOBSTASH_ERROR_KEY, "cannot be a key");
+    const char *key = globstash_error_key();
+    CHECK(*key != '\0' && strncmp(key, longest, strlen(key)) == 0);
     longest[255] = '\0';
     CHECK(globstash_set(longest, "1") == 0);
     FAILS(globstash_set("\xff", "1"), GLOBSTASH_ERROR_KEY, "the key is not UTF-8");
