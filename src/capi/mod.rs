@@ -4,7 +4,7 @@
 //! calls it, and puts the result where the caller wants it; nothing is decided here. The comment
 //! before it is the one of the header, so it speaks to C.
 //!
-//! `failure` catches panics and keeps what went wrong, `arguments` is careful with pointers,
+//! `failure` catches panics, `last` keeps what went wrong, `arguments` is careful with pointers,
 //! `stash` has the connections.
 #![allow(
     unsafe_code,
@@ -17,6 +17,8 @@
 
 // In the order of the header.
 mod simple;
+
+mod last;
 
 mod failure;
 
