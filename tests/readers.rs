@@ -9,6 +9,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::c_int;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Instant;
 use std::{ptr, thread};
@@ -77,7 +78,11 @@ fn end_of(child: c_int) -> c_int {
         match unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } {
             0 if Instant::now() < watchdog => thread::sleep(std::time::Duration::from_millis(1)),
             ended if ended == child => break,
-            _ => panic!("the child does not end"),
+            _ => {
+                // SAFETY: it is our child, which was not waited for.
+                unsafe { libc::kill(child, libc::SIGKILL) };
+                panic!("the child does not end");
+            }
         }
     }
     match libc::WIFEXITED(status) {
@@ -375,6 +380,92 @@ fn a_process_that_is_forked_while_others_ask_can_ask() {
         }
         is_over.store(true, SeqCst);
     });
+}
+
+/// Says to a test that it plays the process that is alone in a name space: at which address.
+const PLAYS: &str = "GLOBSTASH_TEST_NAME_SPACE";
+
+/// Runs a test of this program again, as the first process of a name space of processes.
+fn play_in_name_space(name: &str, address: &std::path::Path) {
+    let mut play = Command::new("timeout");
+    play.args(["-k", "5", &WATCHDOG.as_secs().to_string()]);
+    play.args(["unshare", "--user", "--map-root-user", "--pid", "--fork"]);
+    play.arg(std::env::current_exe().unwrap());
+    play.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+    let play = play.env(PLAYS, address).output().unwrap();
+    assert!(play.status.success(), "{play:?}");
+    assert!(String::from_utf8_lossy(&play.stdout).contains("1 passed"));
+}
+
+/// Its processes are numbered anew: so a child can have the ID of its parent. It took the parent's
+/// connections and locks for its own, and waited for a thread that it has not.
+#[test]
+fn a_child_with_the_id_of_its_parent_can_ask() {
+    let Some(address) = std::env::var_os(PLAYS) else {
+        let daemon = Daemon::start();
+        let relay = daemon.relay();
+        let mut client = Client::at(&*relay).unwrap();
+        client.set("k", "v").unwrap();
+        return play_in_name_space("a_child_with_the_id_of_its_parent_can_ask", &relay);
+    };
+    let client = Client::at(std::path::Path::new(&address)).unwrap();
+    let stash = client.attach().unwrap();
+    assert!(!stash.is_mapped());
+    let is_right = || stash.get("k").unwrap() == Some("v".into());
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(SeqCst) {
+                    assert!(is_right());
+                }
+            });
+        }
+        for _ in 0..20 {
+            let as_namesake = || {
+                // SAFETY: the children of this thread alone are concerned.
+                assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWPID) }, 0);
+                let parent = std::process::id();
+                end_of(fork(|| {
+                    assert_eq!(std::process::id(), parent);
+                    assert!(is_right());
+                }))
+            };
+            assert_eq!(scope.spawn(as_namesake).join().unwrap(), 0);
+        }
+        is_over.store(true, SeqCst);
+    });
+}
+
+/// Who was forked while a thread made what this process has of its own waited for that thread, which
+/// it has not.
+#[test]
+fn a_process_that_is_forked_while_others_begin_to_ask_can_begin() {
+    const STASHES: usize = 200;
+    let mut daemon = Daemon::start();
+    let client = Client::at(&*daemon.socket()).unwrap();
+    let attach = |_| client.attach_with(WhenGone::Fail).unwrap();
+    let stashes: Vec<Attached> = (0..STASHES).map(attach).collect();
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    let ask = || {
+        for stash in &stashes {
+            assert!(matches!(stash.get("k"), Err(Error::Unreachable { .. })));
+        }
+    };
+    for _ in 0..30 {
+        // What the parent has of its own was made when it attached.
+        let child = fork(|| {
+            thread::scope(|scope| {
+                let asking = scope.spawn(ask);
+                while !asking.is_finished() {
+                    let grandchild = fork(ask);
+                    assert_eq!(end_of(grandchild), 0);
+                }
+            });
+        });
+        assert_eq!(end_of(child), 0);
+    }
 }
 
 // ---- kills ----
