@@ -1,10 +1,9 @@
 //! `Watch`, as far as it does not need asyncio: `globstash/watch.py` has the rest.
 
 use std::os::fd::{AsFd, AsRawFd};
-use std::process;
 use std::sync::{Mutex, PoisonError};
 
-use globstash::{Error, Event};
+use globstash::{Error, Event, Process};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,7 +15,7 @@ use crate::tell;
 #[pyclass(frozen, module = "globstash._native")]
 pub struct Watch {
     /// Two processes that read from one connection would each miss what the other has got.
-    process: u32,
+    process: Process,
     state: Mutex<State>,
 }
 
@@ -30,14 +29,14 @@ enum State {
 impl Watch {
     pub fn new(watch: globstash::Watch) -> Watch {
         Watch {
-            process: process::id(),
+            process: Process::this(),
             state: Mutex::new(State::Idle(Box::new(watch))),
         }
     }
 
     /// Does something with the watch, if nobody else does; None if it is closed.
     fn with<T>(&self, act: impl FnOnce(&mut globstash::Watch) -> T) -> PyResult<Option<T>> {
-        if self.process != process::id() {
+        if self.process != Process::this() {
             let problem = "a watch is of no use in a forked process: begin one there";
             return Err(PyRuntimeError::new_err(problem));
         }

@@ -4,11 +4,10 @@
 //! another, a handler of signals can make a call in the middle of one, and a process that forks has
 //! clients of its own.
 
-use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use globstash::{Attached, Client, Error, Options};
+use globstash::{Attached, Client, Error, Options, Process};
 use pyo3::prelude::*;
 
 use crate::error::raised;
@@ -37,7 +36,7 @@ pub struct Way {
 
 /// The clients of one process.
 struct Idle {
-    process: u32,
+    process: Process,
     clients: Vec<Client>,
 }
 
@@ -125,7 +124,7 @@ impl Way {
     /// The clients of this process; those of the one that it was forked from are let go of.
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.process != process::id() {
+        if idle.process != Process::this() {
             *idle = Idle::of_this_process();
         }
         idle
@@ -134,7 +133,7 @@ impl Way {
 
 impl Idle {
     fn of_this_process() -> Idle {
-        let process = process::id();
+        let process = Process::this();
         let clients = Vec::new();
         Idle { process, clients }
     }

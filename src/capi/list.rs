@@ -1,13 +1,12 @@
 //! Many variables, one after the other.
 
 use std::ffi::{c_char, c_int, c_uint};
-use std::process;
 use std::ptr;
 use std::time::SystemTime;
 
 use libc::size_t;
 
-use crate::client::{self, Fields, Patterns};
+use crate::client::{self, Fields, Patterns, Process};
 
 use super::arguments::{meaningless, object, patterns, put, stash as of};
 use super::failure::{Code, Failure, guard, guard_pointer};
@@ -63,7 +62,7 @@ pub struct List {
     source: Source,
     shown: Shown,
     /// Whose connection it is.
-    process: u32,
+    process: Process,
 }
 
 #[derive(Debug)]
@@ -160,7 +159,7 @@ impl List {
         Box::new(List {
             source,
             shown: Shown::default(),
-            process: process::id(),
+            process: Process::this(),
         })
     }
 
@@ -234,8 +233,8 @@ pub(super) fn fields(flags: c_uint, known: c_uint) -> Result<Fields, Failure> {
 }
 
 /// What has a connection of its own is of no use in another process: both would take from it.
-pub(super) fn is_of(opened_by: u32) -> Result<(), Failure> {
-    if opened_by == process::id() {
+pub(super) fn is_of(opened_by: Process) -> Result<(), Failure> {
+    if opened_by == Process::this() {
         return Ok(());
     }
     let text = "it belongs to the process that opened it, not to one that was forked from that";

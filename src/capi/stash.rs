@@ -3,10 +3,9 @@
 //! A call takes a client out of the pool of its process, or connects, and puts it back: so threads
 //! never wait for one another, not even for one that waits. Reading goes through one `Attached`.
 //!
-//! There is no lock that a fork could leave locked in the child: what belongs to a process is found
-//! by its ID, and a child begins with an empty pool.
+//! There is no lock that a fork could leave locked in the child: each process has a pool of its own,
+//! and a child begins with an empty one.
 
-use std::process;
 use std::ptr;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -14,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::client::{Address, Attached, Client, Error, Options, Revision, WhenGone};
+use crate::sys::own::Own;
 
 /// How many connections of a process are kept for its next calls; as many threads as that can call at
 /// the same time, again and again, without connecting each time.
@@ -28,8 +28,7 @@ pub struct Stash {
     when_gone: WhenGone,
     /// Made by the first call that reads. NULL before.
     attached: AtomicPtr<Attached>,
-    /// That of the process that made the last call; NULL before the first.
-    pool: AtomicPtr<Pool>,
+    pool: Own<Pool>,
 }
 
 /// Where the service is.
@@ -44,13 +43,9 @@ pub(super) enum Place {
 }
 
 /// The connections of a process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pool {
-    process: u32,
     idle: Mutex<Vec<Client>>,
-    /// That of the process from which this one was forked. Kept, because a thread that exists there
-    /// alone may be in the middle of using it.
-    parent: *mut Pool,
 }
 
 /// What is used where no handle is given.
@@ -63,7 +58,7 @@ impl Stash {
             timeout,
             when_gone,
             attached: AtomicPtr::new(ptr::null_mut()),
-            pool: AtomicPtr::new(ptr::null_mut()),
+            pool: Own::new(),
         }
     }
 
@@ -150,31 +145,10 @@ impl Stash {
 
     /// The pool of this process.
     fn pool(&self) -> &Pool {
-        let process = process::id();
-        let mut parent = self.pool.load(Acquire);
-        loop {
-            // SAFETY: what was stored there is not freed while `self` lives.
-            match unsafe { parent.as_ref() } {
-                Some(pool) if pool.process == process => return pool,
-                Some(pool) => pool.leave(),
-                None => {}
-            }
-            let idle = Mutex::default();
-            let new = Box::into_raw(Box::new(Pool {
-                process,
-                idle,
-                parent,
-            }));
-            match self.pool.compare_exchange(parent, new, AcqRel, Acquire) {
-                // SAFETY: as above.
-                Ok(_) => return unsafe { &*new },
-                Err(other) => {
-                    // SAFETY: another thread was faster, and nobody has seen ours.
-                    drop(unsafe { Box::from_raw(new) });
-                    parent = other;
-                }
-            }
-        }
+        self.pool.get(|parent| {
+            parent.inspect(|parent| parent.leave());
+            Pool::default()
+        })
     }
 }
 
@@ -199,12 +173,6 @@ impl Drop for Stash {
         if !attached.is_null() {
             // SAFETY: it came from a box, and nobody uses `self` any more.
             drop(unsafe { Box::from_raw(attached) });
-        }
-        let mut pool = self.pool.load(Relaxed);
-        while !pool.is_null() {
-            // SAFETY: the same.
-            let last = unsafe { Box::from_raw(pool) };
-            pool = last.parent;
         }
     }
 }

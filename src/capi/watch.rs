@@ -5,7 +5,6 @@
 
 use std::ffi::{c_char, c_int, c_uint};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::process;
 use std::time::{Duration, Instant};
 
 use libc::size_t;
@@ -13,7 +12,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
-use crate::client::{self, Change, Fields, Patterns, Position, Start};
+use crate::client::{self, Change, Fields, Patterns, Position, Process, Start};
 
 use super::arguments::{milliseconds, object, patterns, put, stash as of};
 use super::failure::{Code, Failure, guard, guard_pointer};
@@ -78,7 +77,7 @@ pub struct Watch {
     hung: Option<Hung>,
     shown: Shown,
     /// Whose connection it is.
-    process: u32,
+    process: Process,
     /// Why nothing more comes.
     ended: Option<Failure>,
 }
@@ -138,7 +137,7 @@ pub(super) fn open(
         poll,
         hung: None,
         shown: Shown::default(),
-        process: process::id(),
+        process: Process::this(),
         ended: None,
     };
     watch.hang_in()?;

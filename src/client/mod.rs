@@ -39,6 +39,7 @@ use connection::Connection;
 use message::{Replies, request};
 use route::{Purpose, Route};
 
+pub use crate::sys::own::Process;
 pub use address::{Address, InvalidAddress, NoUserAddress};
 pub use attached::{Attached, Handle, WhenGone};
 pub use batch::Batch;

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod enclosure;
 pub(crate) mod newest;
+pub(crate) mod own;
 pub(crate) mod place;
 pub(crate) mod spin;
 

@@ -1,6 +1,6 @@
 //! Asking the service, for whatever the map cannot tell.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::super::Client;
 use super::super::connection::Connection;
@@ -23,10 +23,15 @@ struct Asked {
 }
 
 impl Asking {
-    pub(super) fn new(route: Route, idle: Option<Connection>) -> Asking {
-        let client = Client { route, idle };
+    pub(super) fn new(route: Route) -> Asking {
+        let client = Client { route, idle: None };
         let known = None;
         Asking(Mutex::new(Asked { client, known }))
+    }
+
+    /// A connection to begin with.
+    pub(super) fn have(&self, idle: Option<Connection>) {
+        self.asked().client.idle = idle;
     }
 
     /// Asks something.
@@ -34,8 +39,7 @@ impl Asking {
         &self,
         ask: impl FnOnce(&mut Client) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        // A client can be used again whatever happened.
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked();
         ask(&mut asked.client)
     }
 
@@ -44,7 +48,7 @@ impl Asking {
         &self,
         ask: impl Fn(&mut Client) -> Result<T, Error>,
     ) -> Result<(T, Instance), Error> {
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked();
         let Asked { client, known } = &mut *asked;
         let connection = |client: &Client| client.idle.as_ref().map(|idle| idle.number);
         let mut rounds = 0;
@@ -67,5 +71,10 @@ impl Asking {
                 _ => {}
             }
         }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        // A client can be used again whatever happened.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

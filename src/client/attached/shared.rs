@@ -6,11 +6,10 @@
 //! what a reader needs that is just reading it: addresses, with no memory behind them.
 //!
 //! A process that forks has the connections of its parent, and perhaps locks that threads hold which
-//! it does not have: it must use none of them. So every process has its own, and goes by the others.
+//! it does not have: it must use none of them. So every process has its own [`Ways`].
 
-use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::super::connection::{Broken, Connection};
@@ -21,6 +20,7 @@ use super::asking::Asking;
 use super::offer::{Instance, Offer};
 use crate::map::{Answer, Reader, View};
 use crate::sys::newest::Newest;
+use crate::sys::own::Own;
 
 /// How long between two looks whether another service has taken the place of one that has died. It
 /// is back within 60 ms where systemd looks after it.
@@ -45,19 +45,16 @@ pub(super) struct Shared {
     began: Instant,
     /// When somebody looked last whether there is another map, in ms since then; 0 if nobody has.
     looked: AtomicU64,
-    first: Own,
+    own: Own<Ways>,
 }
 
-/// What is one process's own.
+/// The ways of one process to the service.
 #[derive(Debug)]
-struct Own {
-    process: u32,
+struct Ways {
     asking: Asking,
     /// Held by who looks for the map that follows: over which it was asked for, if nothing was
     /// answered yet.
     question: Mutex<Option<Connection>>,
-    /// That of a process that was forked from this one.
-    next: OnceLock<Box<Own>>,
 }
 
 /// A map that is read.
@@ -86,15 +83,17 @@ impl Shared {
         // Who has a map needs no connection.
         let is_absent = map.is_none();
         let idle = is_absent.then_some(connection);
-        Ok(Shared {
-            first: Own::new(Asking::new(route.clone(), idle)),
+        let shared = Shared {
             route,
             when_gone,
             map: Newest::new(map),
             began: Instant::now(),
             // Who was just told that there is none need not ask again at once.
             looked: AtomicU64::new(u64::from(is_absent)),
-        })
+            own: Own::new(),
+        };
+        shared.asking().have(idle);
+        Ok(shared)
     }
 
     /// The map that is read, if there is one.
@@ -242,29 +241,15 @@ impl Shared {
         self.began.elapsed().as_millis() as u64
     }
 
-    fn own(&self) -> &Own {
-        let process = process::id();
-        let mut own = &self.first;
-        while own.process != process {
-            own = own.next.get_or_init(|| {
-                let asking = Asking::new(self.route.clone(), None);
-                Box::new(Own::new(asking))
-            });
-        }
-        own
+    fn own(&self) -> &Ways {
+        self.own.get(|_| Ways {
+            asking: Asking::new(self.route.clone()),
+            question: Mutex::default(),
+        })
     }
 }
 
-impl Own {
-    fn new(asking: Asking) -> Own {
-        Own {
-            process: process::id(),
-            asking,
-            question: Mutex::default(),
-            next: OnceLock::new(),
-        }
-    }
-
+impl Ways {
     fn question(&self) -> MutexGuard<'_, Option<Connection>> {
         // It is as it was before what panicked, or after it.
         self.question.lock().unwrap_or_else(PoisonError::into_inner)
