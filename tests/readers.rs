@@ -328,6 +328,77 @@ fn the_first_read_sees_the_service_that_took_the_place_of_a_lost_one() {
     assert!(seen > 0);
 }
 
+/// Looks again and again whether there is another service, as who reads does, while something is done.
+fn while_others_read<T>(stash: &Attached, act: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(SeqCst) {
+                drop(stash.get("k"));
+            }
+        });
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
+        is_over.store(true, SeqCst);
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// If somebody had just looked whether there is another service, the next look was not due, or not
+/// answered: for 20 ms a program was told what the lost one knew, and not what it had set itself.
+#[test]
+fn a_program_reads_what_it_has_set_with_the_service_that_took_the_place_of_a_lost_one() {
+    let mut daemon = Daemon::start();
+    let (mut client, stash) = attach(&daemon);
+    for n in 0..12 {
+        client.set("k", "old").unwrap();
+        let mut handle = stash.handle("k");
+        assert_eq!(handle.get().unwrap(), Some(&b"old"[..]));
+        assert_eq!(stash.get("k").unwrap(), Some("old".into()));
+        daemon.signal(Signal::KILL);
+        daemon.wait();
+        while_others_read(&stash, || {
+            daemon.restart();
+            // Over a connection that takes the place of a lost one, or another one.
+            let mut other = Client::at(&*daemon.socket()).unwrap();
+            let writer = if n % 2 == 0 { &mut client } else { &mut other };
+            writer.set("k", n.to_string()).unwrap();
+            let value = match n % 3 {
+                0 => stash.get("k").unwrap(),
+                1 => handle.get().unwrap().map(|value| value.into()),
+                _ => stash.scan("k").unwrap().remove(0).value,
+            };
+            assert_eq!(value, Some(n.to_string().into()));
+        });
+    }
+}
+
+/// Nor is anything read that is older than what a watch has told, or a child that was forked.
+#[test]
+fn what_was_told_by_the_service_that_took_the_place_of_a_lost_one_is_read() {
+    let mut daemon = Daemon::start();
+    let (mut client, stash) = attach(&daemon);
+    client.set("k", "old").unwrap();
+    let mut watch = client.watch("k").unwrap();
+    assert_eq!(watch.catch_up().unwrap().len(), 1);
+    for n in 0..6 {
+        daemon.signal(Signal::KILL);
+        daemon.wait();
+        while_others_read(&stash, || {
+            daemon.restart();
+            client.set("k", n.to_string()).unwrap();
+            let child = fork(|| {
+                let mut client = Client::at(&*daemon.socket()).unwrap();
+                let told = client.get("k").unwrap();
+                assert_eq!(stash.get("k").unwrap(), told);
+            });
+            assert_eq!(end_of(child), 0);
+            let told = watch.find_map(|event| event.unwrap().value);
+            assert_eq!(told, Some(n.to_string().into()));
+            assert_eq!(stash.get("k").unwrap(), told);
+        });
+    }
+}
+
 #[test]
 fn a_forked_process_reads_on_its_own() {
     let mut daemon = Daemon::start();
