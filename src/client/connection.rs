@@ -16,6 +16,7 @@ use rustix::net::{
 };
 
 use super::address::Address;
+use super::attached::heard;
 use super::options::Options;
 use crate::sys::enclosure::receive_with;
 use crate::sys::place::check_folder;
@@ -45,6 +46,8 @@ pub(super) struct Connection {
     /// No other connection of this process has it.
     pub(super) number: u64,
     socket: OwnedFd,
+    address: Address,
+    has_answered: bool,
     /// The limit for reading that the kernel was told last.
     limit: Option<Duration>,
     arrived: Framer,
@@ -94,8 +97,8 @@ impl Connection {
         let connecting = limit.max(Duration::from_micros(1));
         set_socket_timeout(&socket, Timeout::Send, Some(connecting))?;
         check_folder(address)?;
-        let address = address.to_socket_address();
-        retry_on_intr(|| connect(&socket, &address))?;
+        let place = address.to_socket_address();
+        retry_on_intr(|| connect(&socket, &place))?;
         let limit = Some(options.timeout);
         if limit != Some(connecting) {
             set_socket_timeout(&socket, Timeout::Send, limit)?;
@@ -104,6 +107,8 @@ impl Connection {
         Ok(Connection {
             number: OPENED.fetch_add(1, Relaxed),
             socket,
+            address: address.clone(),
+            has_answered: false,
             limit,
             arrived: Framer::default(),
             enclosed: Vec::new(),
@@ -132,6 +137,7 @@ impl Connection {
         let mut began: Option<Instant> = None;
         loop {
             if let Some(message) = self.arrived.next()? {
+                note(&self.address, &mut self.has_answered);
                 return Ok(read(message));
             }
             self.arrived.rest();
@@ -161,6 +167,7 @@ impl Connection {
     ) -> Result<Option<T>, Broken> {
         loop {
             if let Some(message) = self.arrived.next()? {
+                note(&self.address, &mut self.has_answered);
                 return Ok(Some(read(message)));
             }
             self.arrived.rest();
@@ -265,6 +272,14 @@ impl Connection {
             self.limit = limit;
         }
         Ok(())
+    }
+}
+
+/// Who reads in a map must know of the service's first answer.
+fn note(address: &Address, has_answered: &mut bool) {
+    if !*has_answered {
+        *has_answered = true;
+        heard(address);
     }
 }
 

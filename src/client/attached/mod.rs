@@ -7,6 +7,7 @@
 //! |-----------|----------------------------------------------------------------------|
 //! | `offer`   | asks for the map, and looks at what is offered before it takes it    |
 //! | `shared`  | which map is read, and what follows it                               |
+//! | `witness` | sees to it that no map is read that is older than what was told       |
 //! | `asking`  | asks the service instead                                             |
 //! | `handle`  | one variable                                                         |
 //! | `scan`    | all variables that match                                             |
@@ -16,6 +17,7 @@ mod handle;
 mod offer;
 mod scan;
 mod shared;
+mod witness;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ use crate::wire::key;
 use shared::{Shared, Then};
 
 pub use handle::Handle;
+pub(super) use witness::heard;
 
 /// How often a read begins again because another map has taken the place of the one that is read.
 const ROUNDS: u32 = 4;
@@ -77,7 +80,8 @@ pub enum WhenGone {
 /// the memory itself; then it is asked from time to time whether there is another one: the first time
 /// with up to 10 ms for the answer, then without waiting. So if a service is lost with its memory,
 /// which nobody looked after, the variables of the one that takes its place are seen after some
-/// 20 ms, and until then what the lost one knew.
+/// 20 ms, and until then what the lost one knew; but as soon as that one has answered this program, at
+/// the same address, nothing older is read any more than what it was told.
 ///
 /// A variable that expires is deleted by the service, and there until it has done so: after its time
 /// has run out it can be read as long as the service is away or hangs.
@@ -101,7 +105,7 @@ enum Read {
 
 impl Attached {
     pub(super) fn open(route: Route, when_gone: WhenGone) -> Result<Attached, Error> {
-        let shared = Arc::new(Shared::open(route, when_gone)?);
+        let shared = Shared::open(route, when_gone)?;
         Ok(Attached { shared })
     }
 

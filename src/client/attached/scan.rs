@@ -52,7 +52,7 @@ fn in_map(
         let then = match scan {
             Scan::Exact(_) if is_served => Then::Take,
             Scan::Blurred if is_served => Then::Again,
-            Scan::Exact(_) | Scan::Blurred => shared.orphaned(map.number()),
+            Scan::Exact(_) | Scan::Blurred => shared.orphaned(map.number())?,
             Scan::Ended(_) => shared.ended(map.number())?,
         };
         match (then, scan) {

@@ -9,15 +9,17 @@
 //! it does not have: it must use none of them. So every process has its own [`Ways`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
+use super::super::address::Address;
 use super::super::connection::{Broken, Connection};
 use super::super::error::Error;
 use super::super::route::Route;
 use super::WhenGone;
 use super::asking::Asking;
 use super::offer::{Instance, Offer};
+use super::witness::{self, Reading, heard};
 use crate::map::{Answer, Reader, View};
 use crate::sys::newest::Newest;
 use crate::sys::own::Own;
@@ -45,7 +47,14 @@ pub(super) struct Shared {
     began: Instant,
     /// When somebody looked last whether there is another map, in ms since then; 0 if nobody has.
     looked: AtomicU64,
+    /// How often a service has answered this program while nobody wrote the map: perhaps another one.
+    doubts: AtomicU64,
+    /// How many of these are settled.
+    settled: AtomicU64,
     own: Own<Ways>,
+    /// This.
+    reader: Weak<Shared>,
+    _reading: Reading,
 }
 
 /// The ways of one process to the service.
@@ -77,21 +86,27 @@ pub(super) enum Then {
 }
 
 impl Shared {
-    pub(super) fn open(route: Route, when_gone: WhenGone) -> Result<Shared, Error> {
+    pub(super) fn open(route: Route, when_gone: WhenGone) -> Result<Arc<Shared>, Error> {
+        let reading = Reading::begin();
         let (connection, offer) = Offer::wait_for(&route)?;
         let map = offer.take().map(Mapped::new);
         // Who has a map needs no connection.
         let is_absent = map.is_none();
         let idle = is_absent.then_some(connection);
-        let shared = Shared {
+        heard(&route.address);
+        let shared = Arc::new_cyclic(|this| Shared {
             route,
             when_gone,
             map: Newest::new(map),
             began: Instant::now(),
             // Who was just told that there is none need not ask again at once.
             looked: AtomicU64::new(u64::from(is_absent)),
+            doubts: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             own: Own::new(),
-        };
+            reader: this.clone(),
+            _reading: reading,
+        });
         shared.asking().have(idle);
         Ok(shared)
     }
@@ -122,7 +137,7 @@ impl Shared {
     ) -> Result<Then, Error> {
         match answer {
             Answer::Found(_) | Answer::Absent if is_served => Ok(Then::Take),
-            Answer::Found(_) | Answer::Absent => Ok(self.orphaned(number)),
+            Answer::Found(_) | Answer::Absent => self.orphaned(number),
             // What is left of a map is nothing that could be read.
             Answer::Busy if self.current() != number => Ok(Then::Again),
             Answer::Busy => Ok(Then::Ask),
@@ -133,17 +148,30 @@ impl Shared {
     /// No service writes the map: is there another one by now, with another map? Looks from time to
     /// time, and waits a moment only if nobody has for long.
     #[cold]
-    pub(super) fn orphaned(&self, number: usize) -> Then {
+    pub(super) fn orphaned(&self, number: usize) -> Result<Then, Error> {
         if self.when_gone == WhenGone::Fail {
-            return Then::Ask;
+            return Ok(Then::Ask);
         }
+        // A child that reads here for the first time hears of doubts only from now on.
+        let own = self.own();
+        let doubts = self.doubts();
+        if doubts != self.settled.load(Ordering::Acquire) {
+            let then = self.follow(number, Then::Take, Then::Take)?;
+            self.settled.fetch_max(doubts, Ordering::AcqRel);
+            return Ok(then);
+        }
+        Ok(self.look(own, number))
+    }
+
+    /// Looks from time to time whether there is another map.
+    fn look(&self, own: &Ways, number: usize) -> Then {
         // Before anything else: mostly it is not, and then nothing is to be asked of the system.
         let patience = match self.current() == number {
             true if self.is_time(SELDOM) => LOOK,
             true if !self.is_time(LOOK) => return Then::Take,
             _ => Duration::ZERO,
         };
-        let mut waiting = match self.own().question.try_lock() {
+        let mut waiting = match own.question.try_lock() {
             Ok(waiting) => waiting,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Then::Take,
@@ -172,21 +200,24 @@ impl Shared {
     /// started by a call.
     #[cold]
     pub(super) fn ended(&self, number: usize) -> Result<Then, Error> {
+        // If it is the same, it has still to say the last words.
+        self.follow(number, Then::Ask, Then::Nothing)
+    }
+
+    /// Waits for the map that follows. If it is still the same, or nobody is there, what then?
+    fn follow(&self, number: usize, same: Then, nobody: Then) -> Result<Then, Error> {
         let mut waiting = self.own().question();
         if self.current() != number {
             return Ok(Then::Again);
         }
         *waiting = None;
         match Offer::wait_for(&self.route) {
-            // It has still to say the last words.
-            Ok((_, offer)) if offer.instance() == self.instance() => Ok(Then::Ask),
+            Ok((_, offer)) if offer.instance() == self.instance() => Ok(same),
             Ok((_, offer)) => {
                 self.read_on(&offer);
                 Ok(Then::Again)
             }
-            Err(Error::Unreachable { .. }) if self.when_gone == WhenGone::Serve => {
-                Ok(Then::Nothing)
-            }
+            Err(Error::Unreachable { .. }) if self.when_gone == WhenGone::Serve => Ok(nobody),
             Err(error) => Err(error),
         }
     }
@@ -221,6 +252,21 @@ impl Shared {
         }
     }
 
+    pub(super) fn is_at(&self, address: &Address) -> bool {
+        self.route.address == *address
+    }
+
+    /// A service has answered. If nobody writes the map now, it may have been another one.
+    pub(super) fn doubt(&self) {
+        if self.map().is_some_and(|map| !map.reader.is_served()) {
+            self.doubts.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn doubts(&self) -> u64 {
+        self.doubts.load(Ordering::Acquire)
+    }
+
     fn instance(&self) -> Option<Instance> {
         self.map().map(|map| map.instance)
     }
@@ -242,9 +288,14 @@ impl Shared {
     }
 
     fn own(&self) -> &Ways {
-        self.own.get(|_| Ways {
-            asking: Asking::new(self.route.clone()),
-            question: Mutex::default(),
+        self.own.get(|_| {
+            if witness::register(&self.reader) {
+                self.doubt();
+            }
+            Ways {
+                asking: Asking::new(self.route.clone()),
+                question: Mutex::default(),
+            }
         })
     }
 }
