@@ -12,8 +12,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Address, Attached, Client, Error, Options, Revision, WhenGone};
-use crate::sys::own::Own;
+use crate::client::{Address, Attached, Client, Error, Options, Own, Revision, WhenGone};
 
 /// How many connections of a process are kept for its next calls; as many threads as that can call at
 /// the same time, again and again, without connecting each time.

@@ -34,6 +34,8 @@ use serde::ser::Serialize;
 
 #[cfg(feature = "command")]
 use crate::sys::keeper::Keeper;
+#[cfg(feature = "capi")]
+pub(crate) use crate::sys::own::Own;
 
 use connection::Connection;
 use message::{Replies, request};

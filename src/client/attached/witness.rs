@@ -1,10 +1,10 @@
 //! What this program was told by a service must not be older in a map that it reads.
 //!
 //! A map that nobody writes any more is read on, because its service is mostly back at once. If it
-//! was lost with the map, another one answers at the same address. Whoever of this program is the
-//! first to be answered by it, over whichever connection, leaves a note with all maps of this address
-//! that lie there unwritten. A connection has the same service at its other end all the time: so its first answer
-//! is enough, and no call after that, and no read, does anything for it.
+//! was lost with the map, another one answers at the same address. Who in this program is answered by
+//! it, over whichever connection, leaves a note with all maps of this address that lie there
+//! unwritten. A connection has the same service at its other end all the time: so its first answer is
+//! enough, and no call after that, and no read, does anything for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
