@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat};
+use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat, fstatfs};
 use rustix::io::{Errno, pread};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
@@ -26,6 +26,9 @@ const WORD: usize = size_of::<u64>();
 
 /// Bytes in two words, which longer values are copied in.
 const PAIR: usize = 2 * WORD;
+
+/// The file system of memory files, from `linux/magic.h`.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// Where a whole memory file is mapped.
 #[derive(Clone, Copy)]
@@ -50,6 +53,8 @@ pub(crate) struct View {
 pub(crate) enum Unacceptable {
     /// It could become shorter while it is read.
     Unsealed,
+    /// Its memory may not be had when it is read.
+    Scarce,
     /// It came with leave to write it, which nobody but the service should have.
     Writable,
     /// It is longer or shorter than a map can be, or than was said.
@@ -307,9 +312,14 @@ impl View {
         size: u64,
         instance: u128,
     ) -> Result<Self, Unacceptable> {
-        // Behind the end of a file that has become shorter, reading is death.
+        // Behind the end of a file that has become shorter, reading is death. Only memory files have
+        // seals, so whatever else is asked of this one comes from memory, and nobody waits for it.
         if !fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SealFlags::SHRINK)) {
             return Err(Unacceptable::Unsealed);
+        }
+        // So is it in large pages (hugetlbfs), where none of these is left.
+        if u64::try_from(fstatfs(file)?.f_type) != Ok(TMPFS_MAGIC) {
+            return Err(Unacceptable::Scarce);
         }
         if fcntl_getfl(file)?.intersection(OFlags::RWMODE) != OFlags::RDONLY {
             return Err(Unacceptable::Writable);
