@@ -753,6 +753,69 @@ fn a_watch_in_a_loop_resumes_where_it_was() {
     }
 }
 
+/// The time limit was counted from the question, also while the answer was coming in.
+#[test]
+fn a_watch_in_a_loop_waits_for_an_answer_that_keeps_coming() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let fake = Fake::new(|listener| {
+        accept(&listener)
+            .hears("Watch", json!({}))
+            .tells(json!({"events": [], "revision": 7, "instance": "one", "upToDate": true}));
+        let mut caller = accept(&listener);
+        caller.hears_anything();
+        let event = set("a", &"v".repeat(100), 8);
+        let reply = json!({"parameters": {"events": [event], "revision": 8, "upToDate": true},
+            "continues": true});
+        let reply = format!("{reply}\0");
+        for piece in reply.as_bytes().chunks(reply.len() / 8) {
+            caller.says_bytes(piece);
+            // So slow it is; nobody waits for it.
+            thread::sleep(LIMIT / 5);
+        }
+        caller.hears_the_end();
+    });
+    let mut watch = fake
+        .client_with(Options::new().timeout(LIMIT))
+        .watch_with(Patterns::all(), Start::Now, Fields::VALUES)
+        .unwrap();
+    let event = told(Some(told_in_a_loop(&mut watch)));
+    assert_eq!(event, format!("a={}@8", "v".repeat(100)));
+}
+
+/// How often this thread has slept.
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = |line: &str| {
+        Some(
+            line.strip_prefix("voluntary_ctxt_switches:")?
+                .trim()
+                .parse(),
+        )
+    };
+    status.lines().find_map(line).unwrap().unwrap()
+}
+
+/// It slept until the next tick of the kernel's clock, some milliseconds each time.
+#[test]
+fn who_does_not_wait_for_a_connection_does_not_sleep() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+    let (address, options) = (folder.path().join("s"), Options::new());
+    let address = Address::try_from(&*address).unwrap();
+    let route = Route { address, options };
+    route.connect(Duration::ZERO).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let in_vain = |_| {
+        let before = sleeps();
+        let result = route.connect(Duration::ZERO);
+        let slept = sleeps() - before;
+        assert!(matches!(result, Err(Error::Silent { .. })), "{result:?}");
+        slept
+    };
+    // This thread may have to wait for something else now and then.
+    assert_eq!((0..20).map(in_vain).min(), Some(0));
+}
+
 #[test]
 fn a_watch_resumes_where_it_was() {
     let fake = Fake::new(|listener| {
