@@ -9,6 +9,7 @@ use rustix::time::{
     timerfd_settime,
 };
 
+use super::connection::WHOLE;
 use super::error::Error;
 use super::route::Outage;
 
@@ -16,10 +17,42 @@ use super::route::Outage;
 #[derive(Debug)]
 pub(super) struct Absence {
     pub(super) outage: Outage,
-    /// Since when an answer is due over a new connection, if there is one.
-    pub(super) asked: Option<Instant>,
+    /// The question that was asked over a new connection, if there is one.
+    pub(super) asked: Option<Asked>,
     /// When the next attempt is due; `None` before there was a pause.
     due: Option<Instant>,
+}
+
+/// A question whose answer is due.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// When it was asked.
+    since: Instant,
+    /// When more of the answer had come, or else when it was asked.
+    moved: Instant,
+    /// How much of it had come then, in bytes.
+    arrived: usize,
+}
+
+impl Asked {
+    pub(super) fn now() -> Asked {
+        let now = Instant::now();
+        Asked {
+            since: now,
+            moved: now,
+            arrived: 0,
+        }
+    }
+
+    /// Whether the answer may still come, of which so much has come: within this limit from the last of
+    /// it on, as where somebody waits for it.
+    pub(super) fn is_alive(&mut self, arrived: usize, limit: Duration) -> bool {
+        if arrived > self.arrived {
+            self.arrived = arrived;
+            self.moved = Instant::now();
+        }
+        self.moved.elapsed() < limit && self.since.elapsed() < limit.saturating_mul(WHOLE)
+    }
 }
 
 impl Absence {
@@ -40,13 +73,9 @@ impl Absence {
         self.due.is_none_or(|due| due <= Instant::now())
     }
 
-    pub(super) fn is_asked_within(&self, limit: Duration) -> bool {
-        self.asked.is_some_and(|asked| asked.elapsed() < limit)
-    }
-
     /// How long to wait now. An answer has a time limit of its own.
     pub(super) fn until_next(&mut self) -> Result<Duration, Error> {
-        let pause = match self.asked {
+        let pause = match &self.asked {
             Some(_) => self.outage.next_pause(),
             None => self.outage.until_next()?,
         };

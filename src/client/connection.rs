@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, ioctl_fionbio, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
@@ -35,7 +35,7 @@ const ENCLOSED: usize = 4096;
 const SPIN: Duration = Duration::from_micros(50);
 
 /// How many times as long as for the beginning of a message we wait for its end.
-const WHOLE: u32 = 6;
+pub(super) const WHOLE: u32 = 6;
 
 /// How many connections were opened.
 static OPENED: AtomicU64 = AtomicU64::new(0);
@@ -81,24 +81,27 @@ pub(super) enum Broken {
 }
 
 impl Connection {
-    /// Connects, within a time limit of its own.
+    /// Connects, within a time limit of its own; if that is zero, without waiting.
     pub(super) fn open(
         address: &Address,
         options: &Options,
         limit: Duration,
     ) -> Result<Connection, Errno> {
-        let socket = socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        // The limit for sending is also the limit for connecting. None at all would be no limit.
-        let connecting = limit.max(Duration::from_micros(1));
+        // The limit for sending is also the limit for connecting. The least that there is would be a tick
+        // of the kernel's clock.
+        let (flags, connecting) = match limit.is_zero() {
+            true => (SocketFlags::NONBLOCK, options.timeout),
+            false => (SocketFlags::empty(), limit),
+        };
+        let flags = SocketFlags::CLOEXEC | flags;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         set_socket_timeout(&socket, Timeout::Send, Some(connecting))?;
         check_folder(address)?;
         let place = address.to_socket_address();
         retry_on_intr(|| connect(&socket, &place))?;
+        if limit.is_zero() {
+            ioctl_fionbio(&socket, false)?;
+        }
         let limit = Some(options.timeout);
         if limit != Some(connecting) {
             set_socket_timeout(&socket, Timeout::Send, limit)?;
@@ -175,6 +178,11 @@ impl Connection {
                 return Ok(None);
             }
         }
+    }
+
+    /// How much has come of the next message, in bytes.
+    pub(super) fn arrived(&self) -> usize {
+        self.arrived.waiting()
     }
 
     /// Waits for the next message with what comes along, on a connection on which nothing else is

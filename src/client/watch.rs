@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_derive::Deserialize;
 
-use super::absence::{Absence, Alarm};
+use super::absence::{Absence, Alarm, Asked};
 use super::connection::{Broken, Connection, Expect};
 use super::entry::{self, Change, Event, Revision, Writer};
 use super::error::Error;
@@ -372,11 +372,14 @@ impl Watch {
             if let Err(broken) = self.ask() {
                 return self.is_back(Err(broken), &mut absence.outage);
             }
-            absence.asked = Some(Instant::now());
+            absence.asked = Some(Asked::now());
         }
-        let reply = match self.connection.try_receive(message::reply).transpose() {
+        let reply = self.connection.try_receive(message::reply).transpose();
+        let (arrived, limit) = (self.connection.arrived(), self.route.options.timeout);
+        let asked = absence.asked.as_mut();
+        let reply = match reply {
             Some(reply) => reply,
-            None if absence.is_asked_within(self.route.options.timeout) => return Ok(false),
+            None if asked.is_some_and(|it| it.is_alive(arrived, limit)) => return Ok(false),
             None => Err(Broken::Silent),
         };
         absence.asked = None;
