@@ -270,6 +270,39 @@ class Errors(Case):
                 self.stash["k"] = b"x" * size
             self.assertEqual(failed.exception.size, size)
 
+    def test_what_cannot_be_a_key_is_not_in_it(self):
+        # As with os.environ: to ask is no mistake.
+        self.stash["k"] = "v"
+        for key in ["a=b", "", "a\nb", "k" * 256, "\ud800", 7, None]:
+            self.assertNotIn(key, self.stash)
+        self.assertIn("k", self.stash)
+        with self.assertRaises(globstash.InvalidKey):
+            self.stash.get("a=b")
+
+    def test_numbers_that_cannot_be(self):
+        for number in [-1, 1 << 32, -(10**30), 10**5000]:
+            with self.assertRaisesRegex(ValueError, "process ID"):
+                self.stash.set("k", "v", pid=number)
+        for number in [-1, 1 << 64, 10**5000]:
+            with self.assertRaisesRegex(ValueError, "revision"):
+                self.stash.set("k", "v", if_revision=number)
+            with self.assertRaisesRegex(ValueError, "revision"):
+                self.stash.delete("k", if_revision=number)
+            with self.assertRaisesRegex(ValueError, "revision"):
+                self.stash.wait("k", changed_from=number)
+            with self.assertRaisesRegex(ValueError, "revision"):
+                globstash.Batch().check("k", if_revision=number)
+            with self.assertRaisesRegex(ValueError, "revision"):
+                self.stash.watch(after=(number, "0" * 32))
+        for number in [-1, float("nan"), float("inf"), 10**400, 10**5000]:
+            with self.assertRaisesRegex(ValueError, "number of seconds"):
+                self.stash.set("k", "v", ttl=number)
+            with self.assertRaisesRegex(ValueError, "number of seconds"):
+                globstash.Stash(timeout=number)
+        with self.assertRaises(TypeError):
+            self.stash.set("k", "v", pid="1")
+        self.assertNotIn("k", self.stash)
+
     def test_a_stash_survives_the_service(self):
         self.stash["k"] = "v"
         self.assertEqual(self.stash["k"], "v")
@@ -280,6 +313,32 @@ class Errors(Case):
         self.assertNotIn("k", self.stash)
         self.stash["k"] = "w"
         self.assertEqual(self.stash["k"], "w")
+
+
+class Subclasses(Case):
+    def test_they_can_have_parameters_of_their_own(self):
+        class Player(globstash.Stash):
+            def __init__(self, name, *, address):
+                super().__init__(address, timeout=30)
+                self.name = name
+
+        player = Player("radio", address=self.daemon.address)
+        player["player"] = player.name
+        self.assertEqual(self.stash["player"], "radio")
+        self.assertIn(self.daemon.address, repr(player))
+
+    def test_without_a_word_they_are_the_default(self):
+        class Silent(globstash.Stash):
+            def __init__(self, name):
+                pass
+
+        self.assertEqual(repr(Silent("x")), "<globstash.Stash(), not read yet>")
+
+    def test_an_address_is_for_good(self):
+        self.stash["k"] = "v"
+        with self.assertRaises(RuntimeError):
+            self.stash.__init__("/none/such")
+        self.assertEqual(self.stash["k"], "v")
 
 
 class Module(unittest.TestCase):

@@ -86,6 +86,27 @@ class CtrlC(Case):
             "except KeyboardInterrupt: print('interrupted')"
         )
 
+    def test_it_ends_a_wait_that_looks_for_the_service(self):
+        self.end(
+            "try:\n"
+            "    print('ready', flush=True)\n"
+            "    stash.wait('never')\n"
+            "except KeyboardInterrupt: print('interrupted')",
+            is_away=True,
+        )
+
+    def test_it_ends_a_watch_that_would_catch_up(self):
+        self.end(
+            "watch = stash.watch()\n"
+            "watch.catch_up()\n"
+            "try:\n"
+            "    print('ready', flush=True)\n"
+            "    while watch.is_up_to_date: watch.try_next()\n"
+            "    watch.catch_up()\n"
+            "except KeyboardInterrupt: print('interrupted')",
+            is_away=True,
+        )
+
     WATCH = (
         "watch = stash.watch()\n"
         "try:\n"
