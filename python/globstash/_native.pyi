@@ -2,7 +2,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TypeVar, final, overload
 
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 from globstash.types import Entry, Event, Position, Settable, Status, Value
 
@@ -13,9 +13,8 @@ _Seconds = float | timedelta
 
 @disjoint_base
 class Stash:
-    def __new__(
-        cls, address: str | None = None, *, user: bool = False, timeout: _Seconds | None = None
-    ) -> Stash: ...
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self: ...
+    def _open(self, address: str | None, user: bool, timeout: _Seconds | None) -> None: ...
     @overload
     def get(self, key: str, default: None = None) -> Value | None: ...
     @overload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar, Union, overload
 
 from globstash import _native
@@ -77,7 +78,8 @@ class Stash(_native.Stash, MutableMapping[str, Value]):
     timeout: how many seconds the service has for each answer, 5 if nothing is said. Waits and
     watches have no such limit.
 
-    Threads can share it, and processes that fork.
+    Threads can share it, and processes that fork. `key in stash` is False of what cannot be a key, and
+    reading it raises InvalidKey.
 
     >>> stash = Stash()
     >>> stash["player/volume"] = 0.5
@@ -86,6 +88,15 @@ class Stash(_native.Stash, MutableMapping[str, Value]):
     >>> dict(stash.items("player/"))
     {'player/volume': '0.5'}
     """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        user: bool = False,
+        timeout: float | timedelta | None = None,
+    ) -> None:
+        self._open(address, user, timeout)
 
     @classmethod
     def user(cls, *, timeout: float | None = None) -> Stash:

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use globstash::{Condition, Patterns, Revision};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDelta, PyFloat, PyInt, PyMemoryView, PyString, PyTypeMethods,
 };
+
+/// What a time is.
+const SECONDS: &str = "a time is a number of seconds from 0 on";
 
 /// A value: text, bytes, or a number, which is kept as its digits.
 #[derive(Clone)]
@@ -16,6 +19,14 @@ pub struct Value(pub Vec<u8>);
 /// A time, in seconds or as a timedelta.
 #[derive(Clone, Copy)]
 pub struct Seconds(pub Duration);
+
+/// The ID of a process.
+#[derive(Clone, Copy)]
+pub struct Pid(pub u32);
+
+/// A revision, 0 of what is not defined.
+#[derive(Clone, Copy)]
+pub struct Changed(pub Revision);
 
 /// A pattern, or several.
 pub struct Which(pub Vec<String>);
@@ -86,21 +97,57 @@ fn digits(given: &Bound<PyAny>) -> PyResult<String> {
     class.call_method1("__repr__", (given,))?.extract()
 }
 
+impl<'py> FromPyObject<'_, 'py> for Pid {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Pid> {
+        in_range(given, "a process ID is a whole number from 0 to 4294967295").map(Pid)
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Changed {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Changed> {
+        let revision = in_range(given, "a revision is a whole number from 0 to 2**64-1")?;
+        Ok(Changed(Revision(revision)))
+    }
+}
+
+/// A number, if it can be one of these; else a ValueError that says which can.
+fn in_range<'a, 'py, T: FromPyObject<'a, 'py>>(
+    given: Borrowed<'a, 'py, PyAny>,
+    which: &str,
+) -> PyResult<T> {
+    given.extract::<T>().map_err(|error| {
+        let error: PyErr = error.into();
+        match error.is_instance_of::<PyOverflowError>(given.py()) {
+            true => PyValueError::new_err(format!("{which}, not {}", shown(&given))),
+            false => error,
+        }
+    })
+}
+
+/// As it prints, if it is not too long for that.
+fn shown(given: &Bound<PyAny>) -> String {
+    let shown = given.str().map(|text| text.to_string()).ok();
+    let short = shown.filter(|text| text.len() <= 30);
+    short.unwrap_or_else(|| "one so large".to_owned())
+}
+
 impl<'py> FromPyObject<'_, 'py> for Seconds {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Seconds> {
         let seconds: f64 = match given.cast::<PyDelta>() {
             Ok(delta) => delta.call_method0("total_seconds")?.extract()?,
-            Err(_) => given.extract()?,
+            Err(_) => in_range(given, SECONDS)?,
         };
         // Rounded to the µs that the service counts in: 0.1 is not to be 100001 of them.
         let micros = (seconds * 1e6).round();
         match micros >= 0.0 && micros < u64::MAX as f64 {
             true => Ok(Seconds(Duration::from_micros(micros as u64))),
-            false => Err(PyValueError::new_err(format!(
-                "a time is a number of seconds from 0 on, not {seconds}"
-            ))),
+            false => Err(PyValueError::new_err(format!("{SECONDS}, not {seconds}"))),
         }
     }
 }
@@ -125,12 +172,12 @@ pub fn patterns(which: Option<Which>) -> Patterns {
 /// What a variable must be like, if anything.
 pub fn condition(
     new: bool,
-    if_revision: Option<u64>,
+    if_revision: Option<Changed>,
     if_value: Option<Value>,
 ) -> Option<Condition> {
     let conditions = [
         new.then(Condition::undefined),
-        if_revision.map(|revision| Condition::revision(Revision(revision))),
+        if_revision.map(|Changed(revision)| Condition::revision(revision)),
         if_value.map(|Value(value)| Condition::value(value)),
     ];
     conditions.into_iter().flatten().reduce(Condition::and)

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 
-use crate::arguments::{Number, Seconds, Value, condition};
+use crate::arguments::{Changed, Number, Seconds, Value, condition};
 
 /// Several changes, to be made at once or not at all: see Stash.batch and Stash.apply.
 ///
@@ -30,7 +30,7 @@ impl Batch {
         &self,
         key: String,
         new: bool,
-        if_revision: Option<u64>,
+        if_revision: Option<Changed>,
         if_value: Option<Value>,
     ) -> PyResult<()> {
         let condition = condition(new, if_revision, if_value).ok_or_else(|| {

@@ -13,6 +13,7 @@
 mod arguments;
 mod batch;
 mod error;
+mod signals;
 mod stash;
 mod tell;
 mod variable;

@@ -1,21 +1,21 @@
 //! `Stash`: the verbs. `globstash/stash.py` makes a mapping of it.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use globstash::{Error, Fields, Position, Revision, Start, Step, Terms, Until};
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use globstash::{Error, Fields, Position, Start, Step, Terms, Until};
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
-use crate::arguments::{Number, Seconds, Value, Which, condition, patterns};
+use crate::arguments::{Changed, Number, Pid, Seconds, Value, Which, condition, patterns};
 use crate::batch::Batch;
 use crate::error::{self, raised};
-use crate::tell;
 use crate::variable::Variable;
 use crate::watch::Watch;
 use crate::way::{Place, Way};
+use crate::{signals, tell};
 
 /// A buffer for values that was larger than this is not kept, in bytes.
 const KEPT: usize = 64 << 10;
@@ -27,14 +27,22 @@ thread_local! {
 
 #[pyclass(subclass, frozen, module = "globstash._native")]
 pub struct Stash {
-    way: Arc<Way>,
+    /// Set by `_open`, or else by the first use.
+    way: OnceLock<Arc<Way>>,
 }
 
 #[pymethods]
 impl Stash {
+    /// What is given is for `__init__`, also for that of a subclass, which may take something else.
     #[new]
-    #[pyo3(signature = (address=None, *, user=false, timeout=None))]
-    fn new(address: Option<String>, user: bool, timeout: Option<Seconds>) -> PyResult<Stash> {
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<PyTuple>, _kwargs: Option<&Bound<PyDict>>) -> Stash {
+        let way = OnceLock::new();
+        Stash { way }
+    }
+
+    /// Says once which service is meant.
+    fn _open(&self, address: Option<String>, user: bool, timeout: Option<Seconds>) -> PyResult<()> {
         let place = match (address, user) {
             (Some(_), true) => {
                 let problem = "a stash is the user's own or at an address, not both";
@@ -46,7 +54,10 @@ impl Stash {
         };
         let timeout = timeout.map(|Seconds(timeout)| timeout);
         let way = Arc::new(Way::new(place, timeout));
-        Ok(Stash { way })
+        self.way.set(way).map_err(|_| {
+            let problem = "a stash is of one service for good: make another";
+            PyRuntimeError::new_err(problem)
+        })
     }
 
     /// Reads a variable: its value, or default if it is not defined.
@@ -82,13 +93,13 @@ impl Stash {
     }
 
     fn __setitem__(&self, py: Python, key: &str, value: Value) -> PyResult<()> {
-        self.way
+        self.way()
             .call(py, |client| client.set(key, value.0))
             .map(|_| ())
     }
 
     fn __delitem__(&self, py: Python, key: &str) -> PyResult<()> {
-        let deleted = self.way.call(py, |client| client.delete(key))?;
+        let deleted = self.way().call(py, |client| client.delete(key))?;
         match deleted.count {
             0 => Err(PyKeyError::new_err(key.to_owned())),
             _ => Ok(()),
@@ -96,14 +107,19 @@ impl Stash {
     }
 
     fn __contains__(&self, py: Python, key: Bound<PyAny>) -> PyResult<bool> {
-        let Ok(key) = key.cast::<PyString>() else {
+        // What cannot be a key is not there: to ask is no mistake, as with a dict.
+        let key = key.cast::<PyString>().ok();
+        let Some(key) = key.as_ref().and_then(|key| key.to_str().ok()) else {
             return Ok(false);
         };
-        Ok(self.read(py, key.to_str()?, |_| ())?.is_some())
+        match self.try_read(py, key, |_| ())? {
+            Err(Error::InvalidKey { .. }) => Ok(false),
+            read => Ok(read.map_err(|error| raised(py, error))?.is_some()),
+        }
     }
 
     fn __len__(&self, py: Python) -> PyResult<usize> {
-        let status = self.way.call(py, |client| client.status())?;
+        let status = self.way().call(py, |client| client.status())?;
         Ok(status.variables as usize)
     }
 
@@ -123,10 +139,10 @@ impl Stash {
         key: &str,
         value: Value,
         ttl: Option<Seconds>,
-        pid: Option<u32>,
+        pid: Option<Pid>,
         protected: Option<bool>,
         new: bool,
-        if_revision: Option<u64>,
+        if_revision: Option<Changed>,
         if_value: Option<Value>,
     ) -> PyResult<u64> {
         let mut terms = Terms::new();
@@ -136,7 +152,7 @@ impl Stash {
         if let Some(Seconds(ttl)) = ttl {
             terms = terms.ttl(ttl);
         }
-        if let Some(pid) = pid {
+        if let Some(Pid(pid)) = pid {
             terms = terms.process(pid);
         }
         terms = match protected {
@@ -145,7 +161,7 @@ impl Stash {
             None => terms,
         };
         let set = |client: &mut globstash::Client| client.set_with(key, value.0, terms);
-        Ok(self.way.call(py, set)?.0)
+        Ok(self.way().call(py, set)?.0)
     }
 
     /// Deletes a variable. Returns whether it was there.
@@ -154,11 +170,11 @@ impl Stash {
         &self,
         py: Python,
         key: &str,
-        if_revision: Option<u64>,
+        if_revision: Option<Changed>,
         if_value: Option<Value>,
     ) -> PyResult<bool> {
         let condition = condition(false, if_revision, if_value);
-        let deleted = self.way.call(py, |client| match condition {
+        let deleted = self.way().call(py, |client| match condition {
             Some(condition) => client.delete_if(key, condition),
             None => client.delete(key),
         })?;
@@ -168,14 +184,14 @@ impl Stash {
     /// Deletes all variables that match a pattern, or one of several. Returns how many there were.
     fn delete_matching(&self, py: Python, patterns: Which) -> PyResult<u64> {
         let delete = |client: &mut globstash::Client| client.delete_matching(patterns.0);
-        Ok(self.way.call(py, delete)?.count)
+        Ok(self.way().call(py, delete)?.count)
     }
 
     /// Gives a variable so many seconds to live from now on, or with None no end. Returns whether it
     /// is defined.
     fn expire(&self, py: Python, key: &str, ttl: Option<Seconds>) -> PyResult<bool> {
         let ttl = ttl.map(|Seconds(ttl)| ttl);
-        self.way.call(py, |client| client.expire(key, ttl))
+        self.way().call(py, |client| client.expire(key, ttl))
     }
 
     /// Adds to the number that a variable holds, and keeps the sum between limits. Returns the sum.
@@ -199,7 +215,7 @@ impl Stash {
             step = step.maximum(maximum);
         }
         let sum = self
-            .way
+            .way()
             .try_call(py, |client| client.increment_by(key, step))
             .map_err(|error| refused(py, error))?;
         match sum.value.contains('.') {
@@ -211,7 +227,7 @@ impl Stash {
     /// Makes all changes of a batch at once, or none. Returns the revision of the change.
     fn apply(&self, py: Python, batch: &Batch) -> PyResult<u64> {
         let batch = batch.copy();
-        Ok(self.way.call(py, |client| client.apply(batch))?.0)
+        Ok(self.way().call(py, |client| client.apply(batch))?.0)
     }
 
     /// Waits until a variable is defined, and returns its value.
@@ -226,14 +242,14 @@ impl Stash {
         key: &str,
         value: Option<Value>,
         gone: bool,
-        changed_from: Option<u64>,
+        changed_from: Option<Changed>,
         timeout: Option<Seconds>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let until = match (value, gone, changed_from) {
             (None, false, None) => Until::defined(),
             (Some(Value(value)), false, None) => Until::value(value),
             (None, true, None) => Until::undefined(),
-            (None, false, Some(revision)) => Until::changed_from(Revision(revision)),
+            (None, false, Some(Changed(revision))) => Until::changed_from(revision),
             _ => {
                 let problem = "wait for one of value, gone and changed_from";
                 return Err(PyValueError::new_err(problem));
@@ -246,15 +262,14 @@ impl Stash {
                 until = until.within(timeout.saturating_sub(began.elapsed()));
             }
             let waited = self
-                .way
+                .way()
                 .try_call(py, |client| client.wait_until(key, until));
             match waited {
                 Ok(entry) => {
                     let value = entry.and_then(|entry| entry.value);
                     return Ok(value.map(|value| tell::value(py, value.as_bytes())));
                 }
-                // What a signal stands for is for its handler to say: Ctrl-C raises.
-                Err(Error::Interrupted) => py.check_signals()?,
+                Err(Error::Interrupted) => signals::heed(py)?,
                 Err(error) => return Err(raised(py, error)),
             }
         }
@@ -262,7 +277,7 @@ impl Stash {
 
     /// A variable with all that is known about it; None if it is not defined.
     fn entry<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let entry = self.way.call(py, |client| client.entry(key))?;
+        let entry = self.way().call(py, |client| client.entry(key))?;
         entry.map(|entry| tell::entry(py, &entry)).transpose()
     }
 
@@ -279,34 +294,34 @@ impl Stash {
 
     /// The revision of a variable's last change; 0 if it is not defined.
     fn revision(&self, py: Python, key: &str) -> PyResult<u64> {
-        Ok(self.way.call(py, |client| client.revision(key))?.0)
+        Ok(self.way().call(py, |client| client.revision(key))?.0)
     }
 
     /// One variable, to be read again and again.
     fn variable(&self, key: String) -> Variable {
-        Variable::new(Arc::clone(&self.way), key)
+        Variable::new(Arc::clone(self.way()), key)
     }
 
     /// How the service is doing.
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let status = self.way.call(py, |client| client.status())?;
+        let status = self.way().call(py, |client| client.status())?;
         tell::status(py, status)
     }
 
     /// Lets go of the connections. The stash can be used again: it connects anew then.
     fn close(&self) {
-        self.way.close();
+        self.way().close();
     }
 
     /// Whether variables are read without asking the service; None before the first.
     #[getter]
     fn is_mapped(&self) -> Option<bool> {
-        self.way.is_mapped()
+        self.way().is_mapped()
     }
 
     #[getter]
     fn _address(&self) -> (Option<String>, bool) {
-        match &self.way.place {
+        match &self.way().place {
             Place::Chosen => (None, false),
             Place::User => (None, true),
             Place::At(address) => (Some(address.clone()), false),
@@ -315,7 +330,7 @@ impl Stash {
 
     #[getter]
     fn _timeout(&self) -> Option<f64> {
-        self.way.timeout.map(|timeout| timeout.as_secs_f64())
+        self.way().timeout.map(|timeout| timeout.as_secs_f64())
     }
 
     /// The keys that match, as they were at one moment.
@@ -330,7 +345,7 @@ impl Stash {
         py: Python<'py>,
         which: Option<Which>,
     ) -> PyResult<Vec<(String, Option<Bound<'py, PyAny>>)>> {
-        let attached = self.way.attached(py)?;
+        let attached = self.way().attached(py)?;
         let entries = py.detach(|| attached.scan(patterns(which)));
         let told = entries.map_err(|error| raised(py, error))?.into_iter();
         let told = told.map(|entry| {
@@ -347,17 +362,14 @@ impl Stash {
         py: Python,
         which: Option<Which>,
         initial: bool,
-        after: Option<(u64, String)>,
+        after: Option<(Changed, String)>,
         known: Vec<String>,
         values: bool,
         writers: bool,
     ) -> PyResult<Watch> {
         let start = match after {
-            Some((revision, instance)) => Start::After {
-                position: Position {
-                    revision: Revision(revision),
-                    instance,
-                },
+            Some((Changed(revision), instance)) => Start::After {
+                position: Position { revision, instance },
                 keys: known,
             },
             None if initial => Start::Present,
@@ -366,14 +378,31 @@ impl Stash {
         let fields = fields(values, writers);
         let begin =
             |client: &mut globstash::Client| client.watch_with(patterns(which), start, fields);
-        self.way.call(py, begin).map(Watch::new)
+        self.way().call(py, begin).map(Watch::new)
     }
 }
 
 impl Stash {
+    /// The default one, if nothing was said.
+    fn way(&self) -> &Arc<Way> {
+        self.way
+            .get_or_init(|| Arc::new(Way::new(Place::Chosen, None)))
+    }
+
     /// Reads a variable; what `tell` makes of it, or None if it is not defined.
     fn read<T>(&self, py: Python, key: &str, tell: impl FnOnce(&[u8]) -> T) -> PyResult<Option<T>> {
-        let attached = self.way.attached(py)?;
+        self.try_read(py, key, tell)?
+            .map_err(|error| raised(py, error))
+    }
+
+    /// The same, for those who have something to do when it fails.
+    fn try_read<T>(
+        &self,
+        py: Python,
+        key: &str,
+        tell: impl FnOnce(&[u8]) -> T,
+    ) -> PyResult<Result<Option<T>, Error>> {
+        let attached = self.way().attached(py)?;
         let mut buffer = BUFFER.take();
         let read = match attached.get_at_once(key, &mut buffer) {
             Some(revision) => Ok(revision),
@@ -383,7 +412,7 @@ impl Stash {
         if buffer.capacity() <= KEPT {
             BUFFER.set(buffer);
         }
-        told.map_err(|error| raised(py, error))
+        Ok(told)
     }
 
     fn list(
@@ -396,7 +425,7 @@ impl Stash {
             let list = client.list_with(patterns(which), fields)?;
             list.collect()
         };
-        self.way.call(py, list)
+        self.way().call(py, list)
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use crate::error::raised;
-use crate::tell;
+use crate::{signals, tell};
 
 #[pyclass(frozen, module = "globstash._native")]
 pub struct Watch {
@@ -105,7 +105,7 @@ impl Watch {
             let next = self.with(|watch| py.detach(|| next(watch)))?.flatten();
             if let Some(Err(Error::Interrupted)) = next {
                 // What a signal stands for is for its handler to say: Ctrl-C raises.
-                py.check_signals()?;
+                signals::heed(py)?;
                 continue;
             }
             return self.told(py, next);
@@ -122,7 +122,7 @@ impl Watch {
     fn catch_up<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         loop {
             match self.with(|watch| py.detach(|| watch.catch_up()))? {
-                Some(Err(Error::Interrupted)) => py.check_signals()?,
+                Some(Err(Error::Interrupted)) => signals::heed(py)?,
                 Some(Err(error)) => return Err(self.failed(py, error)),
                 Some(Ok(events)) => {
                     return events.iter().map(|event| tell::event(py, event)).collect();

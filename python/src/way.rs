@@ -11,6 +11,7 @@ use globstash::{Attached, Client, Error, Options, Process};
 use pyo3::prelude::*;
 
 use crate::error::raised;
+use crate::signals;
 
 /// So many clients are kept for the next call. More at the same time are rare.
 const IDLE: usize = 4;
@@ -99,7 +100,7 @@ impl Way {
     }
 
     fn connect(&self) -> Result<Client, Error> {
-        let mut options = Options::new().interruptible();
+        let mut options = Options::new().interruptible_by(signals::is_over);
         if let Some(timeout) = self.timeout {
             options = options.timeout(timeout);
         }

@@ -30,7 +30,9 @@ def sleeps(pid: int) -> None:
     while True:
         with open(f"/proc/{pid}/task/{pid}/stat") as stat:
             # The third field is the state, after the name in brackets.
-            if stat.read().rpartition(")")[2].split()[0] == "S":
+            state = stat.read().rpartition(")")[2].split()[0]
+            assert state != "Z", "it has ended"
+            if state == "S":
                 return
         time.sleep(0.002)
 

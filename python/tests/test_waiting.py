@@ -88,6 +88,7 @@ class CtrlC(Case):
 
     def test_it_ends_a_wait_that_looks_for_the_service(self):
         self.end(
+            "stash.status()\n"  # So that it has a connection to lose.
             "try:\n"
             "    print('ready', flush=True)\n"
             "    stash.wait('never')\n"

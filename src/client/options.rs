@@ -33,6 +33,7 @@ pub struct Options {
     pub(super) timeout: Duration,
     pub(super) spin: bool,
     pub(super) is_interruptible: bool,
+    pub(super) is_over: Option<fn() -> bool>,
     pub(super) starter: Option<Starter>,
 }
 
@@ -53,6 +54,7 @@ impl Options {
             timeout: TIMEOUT,
             spin: true,
             is_interruptible: false,
+            is_over: None,
             starter: None,
         }
     }
@@ -92,11 +94,23 @@ impl Options {
     /// a note, as those of Python do. Otherwise signals are no reason to stop waiting, and
     /// ordinary answers come soon enough in any case.
     ///
-    /// While a service is away that may be back, up to 5 s long, signals are not heeded.
+    /// While a service is away that may be back, up to 5 s long, signals are not heeded: see
+    /// [`Options::interruptible_by`].
     pub fn interruptible(self) -> Options {
         Options {
             is_interruptible: true,
             ..self
+        }
+    }
+
+    /// The same, and while a service is away this is asked again and again, and when a signal comes,
+    /// whether one was the end of the wait. If so, it is [`Error::Interrupted`]; otherwise the wait goes on where it was.
+    ///
+    /// It is called in the thread that waits, not in the handler of the signal.
+    pub fn interruptible_by(self, is_over: fn() -> bool) -> Options {
+        Options {
+            is_over: Some(is_over),
+            ..self.interruptible()
         }
     }
 

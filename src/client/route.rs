@@ -11,9 +11,9 @@
 //!     who waits for events leaves alone what was ended in good order, that is, with its socket:
 //!     else no end would last while anybody waits.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
 use serde::de::DeserializeOwned;
 
 use super::address::Address;
@@ -65,7 +65,7 @@ impl Route {
                 result => return result,
             };
             // Not before it was started once, and looked for then, however long the start has taken.
-            outage.wait()?;
+            outage.wait(&self.options)?;
             match self.start() {
                 // Nobody may be there yet: one that was about to end may have been taken for it.
                 Ok(true) => outage.because(found),
@@ -89,7 +89,7 @@ impl Route {
     /// Opens a connection as soon as the service is back.
     pub(super) fn reopen(&self, outage: &mut Outage) -> Result<Connection, Error> {
         loop {
-            outage.wait()?;
+            outage.wait(&self.options)?;
             let limit = self.options.timeout.min(outage.left());
             if let Some(connection) = self.try_reopen(outage, limit)? {
                 return Ok(connection);
@@ -246,9 +246,19 @@ impl Outage {
 
     /// Waits before the next attempt, also before the first: it may be one of many, with a service
     /// that hangs up.
-    fn wait(&mut self) -> Result<(), Error> {
-        thread::sleep(self.until_next()?);
-        Ok(())
+    fn wait(&mut self, options: &Options) -> Result<(), Error> {
+        let pause = self.until_next()?;
+        let mut left = Timespec::try_from(pause).expect("a pause is short");
+        loop {
+            // Also of a signal that came before this thread slept.
+            if options.is_over.is_some_and(|is_over| is_over()) {
+                return Err(Error::Interrupted);
+            }
+            match nanosleep(&left) {
+                NanosleepRelativeResult::Interrupted(rest) => left = rest,
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// How long to wait for that. If the time is over, and there was an attempt, tells how that ended.
