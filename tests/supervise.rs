@@ -821,6 +821,26 @@ fn a_program_that_cannot_be_executed_is_passed_over() {
     }
 }
 
+/// The command waited as long as the program did, or told nothing.
+#[test]
+fn a_program_that_hangs_or_is_killed_is_not_waited_for() {
+    for (script, sentence) in [
+        ("exec sleep 1000", "is not ready after 15 s"),
+        ("kill -KILL $$", "said nothing: signal: 9 (SIGKILL)"),
+        ("exit 7", "said nothing: exit status: 7"),
+    ] {
+        let fresh = Fresh::new();
+        let (command, service) = installed(&fresh);
+        fs::remove_file(&service).unwrap();
+        fs::write(&service, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&service, PermissionsExt::from_mode(0o755)).unwrap();
+        let mut get = fresh.program(command.to_str().unwrap(), ["--user", "get", "a"]);
+        let output = get.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(said(&output).contains(sentence), "{output:?}");
+    }
+}
+
 /// What keeps the service from serving is told by the command, and nothing is left behind.
 #[test]
 fn a_service_that_cannot_begin_says_why() {
