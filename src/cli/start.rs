@@ -4,16 +4,25 @@
 //! commands ask for it. Here it is decided whether that is ours to do, and where the program is.
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
-use rustix::process::geteuid;
+use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::client::Starter;
 use crate::sys::place::{Place, VARIABLE, own_folder};
 use crate::sys::program;
 
 const PROGRAM: &str = "globstashd";
+
+/// How long that may take to be ready. It says itself what is wrong after ten seconds; this is for one
+/// that does not come to that.
+const START: Duration = Duration::from_secs(15);
+
 /// Where it may be beside the folder of this program and those of `$PATH`, which may be unset.
 const FOLDERS: [&str; 4] = [
     "/usr/local/bin",
@@ -80,14 +89,38 @@ fn begin(place: Place) -> Result<(), String> {
     command.env_clear().current_dir("/");
     command.envs(env::var_os(VARIABLE).map(|value| (VARIABLE, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let output = command
-        .output()
-        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr)
-            .trim_end()
-            .to_owned()),
+    let place = program.display();
+    let output = run(command).map_err(|error| format!("cannot run {place}: {error}"))?;
+    let Some(output) = output else {
+        let limit = START.as_secs();
+        let by_hand = format!("see what it does: {place} --supervise");
+        return Err(format!("{place} is not ready after {limit} s\n  {by_hand}"));
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    match (output.status.success(), said.trim_end()) {
+        (true, _) => Ok(()),
+        (false, "") => Err(format!(
+            "{place} has ended and said nothing: {}",
+            output.status
+        )),
+        (false, said) => Err(said.to_owned()),
+    }
+}
+
+/// Runs a program to its end, and kills it if that does not come in time: then `None`.
+fn run(mut command: Command) -> io::Result<Option<Output>> {
+    let child = command.stderr(Stdio::piped()).spawn()?;
+    let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+    let (ended, end) = channel();
+    // Nobody hears it any more if it comes too late.
+    thread::spawn(move || ended.send(child.wait_with_output()));
+    match end.recv_timeout(START) {
+        Ok(output) => output.map(Some),
+        Err(_) => {
+            // It may have ended just now.
+            let _ = pidfd_send_signal(&process, Signal::KILL);
+            Ok(None)
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 use rustix::io::{fcntl_dupfd_cloexec, retry_on_intr};
 use rustix::process::{
@@ -202,7 +204,8 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             End::Exited(status) => write!(f, "exit status {status}"),
-            End::Killed(signal) => write!(f, "signal {signal}"),
+            // std knows the names: `signal: 9 (SIGKILL)`.
+            End::Killed(signal) => write!(f, "{}", ExitStatus::from_raw(*signal)),
         }
     }
 }
@@ -235,6 +238,13 @@ mod tests {
         let play = play.env(PLAYS, "").stderr(unheard).output().unwrap();
         assert!(play.status.success(), "{play:?}");
         assert!(String::from_utf8_lossy(&play.stdout).contains("1 passed"));
+    }
+
+    #[test]
+    fn who_was_killed_is_told_by_the_name_of_the_signal() {
+        let end = End::Killed(libc::SIGKILL).to_string();
+        assert_eq!(end, "signal: 9 (SIGKILL)");
+        assert_eq!(End::Exited(1).to_string(), "exit status 1");
     }
 
     #[test]

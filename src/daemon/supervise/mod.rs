@@ -148,6 +148,7 @@ fn relay(news: OwnedFd) -> io::Result<ExitCode> {
     let end = Instant::now() + START;
     let mut news = File::from(news);
     let mut buffer = [0; 4096];
+    let mut has_said = false;
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).expect("some seconds fit");
@@ -160,7 +161,12 @@ fn relay(news: OwnedFd) -> io::Result<ExitCode> {
         let written = written.clone().next().unwrap_or_default();
         // Whoever cannot be told is no reason to stop.
         let _ = io::stderr().write_all(written);
+        has_said |= !written.is_empty();
         match length {
+            0 if !has_said => {
+                let problem = "the supervisor was killed before the service was ready";
+                return Err(io::Error::other(problem));
+            }
             0 => return Ok(ExitCode::FAILURE),
             length if written.len() < length => return Ok(ExitCode::SUCCESS),
             _ => {}
