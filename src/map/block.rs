@@ -13,7 +13,7 @@ use super::{Bytes, Process, Revision, Stamp};
 pub(super) const KEY_MAX: usize = 255;
 
 /// Words before the key: lengths and flags, and the revision.
-const HEAD: usize = 2;
+pub(super) const HEAD: usize = 2;
 
 /// Words behind the value that every block has: time; owner and setter; writer; number and check.
 const TAIL: usize = 4;

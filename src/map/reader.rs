@@ -12,7 +12,8 @@ use super::Revision;
 use super::block::{self, Head};
 use super::known::{Cell, Known, Memo};
 use super::layout::{
-    EMPTY, LINE, Meta, OWNER, PROBE_LINES, ROOT, SLOTS, STATE, State, TOMB, Table, stamp_of,
+    EMPTY, Granule, LINE, Meta, OWNER, PROBE_LINES, REDO_FIRST, ROOT, SLOTS, STATE, State, TOMB,
+    Table,
 };
 use super::protection::{Protection, kept};
 use super::table;
@@ -44,8 +45,7 @@ pub(crate) enum Answer {
 /// A map that is read. Threads can share it.
 pub(crate) struct Reader<W, C = AtomicU64> {
     words: W,
-    /// In a box, so that the compiler may trust that all the rest stays as it is.
-    memo: Box<Memo<C>>,
+    memo: Memo<C>,
 }
 
 /// A key, with its value as it was last read and where that was.
@@ -65,10 +65,15 @@ pub(super) struct Spot {
     pub(super) word: u64,
 }
 
-/// A value that was found: its block never changes, so this holds as long as the spot does.
+/// A variable that was found: its block never changes, so this holds as long as the spot does.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     spot: Spot,
+    revision: Revision,
+}
+
+/// What a block says.
+struct Content {
     revision: Revision,
     /// The first word of the value.
     value: usize,
@@ -93,7 +98,6 @@ impl<W: Words> Reader<W> {
 impl<W: Words, C: Cell> Reader<W, C> {
     /// The same, with this to remember things in.
     pub(crate) fn remembering(words: W, memo: Memo<C>) -> Self {
-        let memo = Box::new(memo);
         Reader { words, memo }
     }
 
@@ -105,6 +109,59 @@ impl<W: Words, C: Cell> Reader<W, C> {
     /// Reads a variable. On anything but [`Answer::Found`] nothing is said about `value`.
     #[inline]
     pub(crate) fn get(&self, key: &[u8], value: &mut impl Room) -> Answer {
+        match self.glance(key, value) {
+            Some(revision) => Answer::Found(revision),
+            None => self.search(key, value),
+        }
+    }
+
+    /// Reads a variable if it stands where it is looked for first, as nearly all do, and there is room
+    /// for its value. `None` says nothing: then it is to be searched.
+    ///
+    /// So short, and without a call, that it becomes part of whoever calls it.
+    #[inline(always)]
+    pub(crate) fn glance(&self, key: &[u8], value: &mut impl Room) -> Option<Revision> {
+        let words = &self.words.lend();
+        let header = &words.part(0, REDO_FIRST)?;
+        let root = header.load(ROOT);
+        // The table was written before it became the root.
+        if kept(Protection::RootFence) {
+            words.acquire();
+        }
+        let known = self.memo.get(root)?;
+        let hash = table::hash(key, known.seed);
+        let first = known.home(hash);
+        let line = &words.part(first, LINE)?;
+        let stamp = line.load(SLOTS);
+        words.acquire();
+        let candidates = line.matching(hash.0);
+        if candidates == 0 {
+            return None;
+        }
+        let n = candidates.trailing_zeros() as usize % LINE;
+        let word = line.load(n);
+        if word <= TOMB {
+            return None;
+        }
+        words.acquire();
+        let content = content(words, Meta::from_word(word).block, key)?;
+        if !value.take_short(words, content.value, content.len) {
+            return None;
+        }
+        let spot = Spot {
+            root,
+            slot: first + n,
+            stamp,
+            word,
+        };
+        let holds =
+            holds_in(line, &spot) && (header.load(ROOT) == root || !kept(Protection::RootOfHit));
+        holds.then_some(content.revision)
+    }
+
+    /// Reads a variable, wherever it stands.
+    #[inline(never)]
+    pub(crate) fn search(&self, key: &[u8], value: &mut impl Room) -> Answer {
         self.find(key, value).0
     }
 
@@ -143,8 +200,7 @@ impl<W: Words, C: Cell> Reader<W, C> {
     /// read on.
     #[inline(always)]
     pub(crate) fn is_served(&self) -> bool {
-        let owner = self.words.load(OWNER);
-        owner != 0 && owner & OWNER_DIED == 0
+        (1..OWNER_DIED).contains(&self.words.load(OWNER))
     }
 
     /// Whether the map is not in use any more.
@@ -162,19 +218,8 @@ impl<W: Words, C: Cell> Reader<W, C> {
         answer
     }
 
-    #[inline(always)]
     fn find(&self, key: &[u8], value: &mut impl Room) -> (Answer, Option<Found>) {
-        match self.attempt(key, value) {
-            Attempt::Found(found) => (Answer::Found(found.revision), Some(found)),
-            Attempt::Absent => (Answer::Absent, None),
-            Attempt::Ended => (self.ended(), None),
-            Attempt::Torn => self.find_again(key, value),
-        }
-    }
-
-    #[cold]
-    fn find_again(&self, key: &[u8], value: &mut impl Room) -> (Answer, Option<Found>) {
-        for _ in 1..ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             match self.attempt(key, value) {
                 Attempt::Found(found) => return (Answer::Found(found.revision), Some(found)),
                 Attempt::Absent => return (Answer::Absent, None),
@@ -185,11 +230,10 @@ impl<W: Words, C: Cell> Reader<W, C> {
         (Answer::Busy, None)
     }
 
-    #[inline(always)]
     fn attempt(&self, key: &[u8], value: &mut impl Room) -> Attempt {
         let words = &self.words.lend();
         let root = words.load(ROOT);
-        // The table was written before it became the root.
+        // As in a glance.
         if kept(Protection::RootFence) {
             words.acquire();
         }
@@ -199,46 +243,41 @@ impl<W: Words, C: Cell> Reader<W, C> {
         let hash = table::hash(key, known.seed);
         for line in 0..PROBE_LINES {
             let first = known.home(hash) + line * LINE;
-            let (stamp, mut candidates) = words.line(first, hash.0);
+            let Some(line) = &words.part(first, LINE) else {
+                break;
+            };
+            let stamp = line.load(SLOTS);
+            words.acquire();
+            let mut candidates = line.matching(hash.0);
             while candidates != 0 {
-                let slot = first + candidates.trailing_zeros() as usize;
+                let n = candidates.trailing_zeros() as usize;
                 candidates &= candidates - 1;
-                let word = words.load(slot);
+                let word = line.load(n);
                 if word <= TOMB {
                     continue;
                 }
                 words.acquire();
-                let block = Meta::from_word(word).block;
                 let spot = Spot {
                     root,
-                    slot,
+                    slot: first + n,
                     stamp,
                     word,
                 };
-                let [head, revision] = words.row(block.word());
-                let head = Head::from_word(head);
-                let is_key = head.key_len == key.len() && words.equal(block::key_word(block), key);
-                if !is_key {
-                    match holds(words, &spot) {
-                        true => continue,
-                        false => return Attempt::Torn,
+                let content = content(words, Meta::from_word(word).block, key);
+                let is_kept = match &content {
+                    Some(content) => take(words, content, &spot, value),
+                    None => holds(words, &spot),
+                };
+                match content {
+                    _ if !is_kept => return Attempt::Torn,
+                    Some(Content { revision, .. }) => {
+                        return Attempt::Found(Found { spot, revision });
                     }
+                    None => {}
                 }
-                let found = Found {
-                    spot,
-                    revision: Revision(revision),
-                    // By the length of our key, not of theirs: so the value can be on its way from
-                    // memory before it is known that it is the right one.
-                    value: block.word() + block::value_word(key.len()),
-                    len: head.value_len,
-                };
-                return match take(words, &found, value) {
-                    true => Attempt::Found(found),
-                    false => Attempt::Torn,
-                };
             }
             // Seen later than the candidates: the search is the more right to end here.
-            if words.row::<SLOTS>(first).contains(&EMPTY) {
+            if line.row::<SLOTS>(0).contains(&EMPTY) {
                 break;
             }
         }
@@ -292,38 +331,57 @@ impl<W: Words, C: Cell> Reader<W, C> {
     }
 }
 
-/// Copies a value out; false if it was not there any more.
+/// What a block says, if it is of this key.
 #[inline(always)]
-fn take(words: &impl Words, found: &Found, value: &mut impl Room) -> bool {
-    if found.len > SURE && !is_sure(words, found) {
+fn content(words: &impl Words, block: Granule, key: &[u8]) -> Option<Content> {
+    // By the length of our key, not of theirs: so it takes one look whether all is there, and the
+    // value can be on its way from memory before it is known that it is the right one.
+    let value = block::value_word(key.len());
+    let first = block.word();
+    let block = words.part(first, value + 2)?;
+    let head = Head::from_word(block.load(0));
+    let is_key = head.key_len == key.len() && block.equal(block::HEAD, key);
+    is_key.then(|| Content {
+        revision: Revision(block.load(1)),
+        value: first + value,
+        len: head.value_len,
+    })
+}
+
+/// Copies a value out; false if it was not there any more.
+fn take(words: &impl Words, content: &Content, spot: &Spot, value: &mut impl Room) -> bool {
+    if content.len > SURE && !is_sure(words, content, spot) {
         return false;
     }
-    value.take(words, found.value, found.len);
-    holds(words, &found.spot)
+    value.take(words, content.value, content.len);
+    holds(words, spot)
 }
 
 /// Whether a value is there and fits: of one that is not there, the length may be anything.
-#[inline(never)]
-fn is_sure(words: &impl Words, found: &Found) -> bool {
-    found.len <= words.len() * 8 && holds(words, &found.spot)
+fn is_sure(words: &impl Words, content: &Content, spot: &Spot) -> bool {
+    content.len <= words.len() * 8 && holds(words, spot)
 }
 
+/// Whether a slot has led to the same block since it was found.
 #[inline(always)]
 fn holds(words: &impl Words, spot: &Spot) -> bool {
+    let n = spot.slot % LINE;
+    let line = words.part(spot.slot - n, LINE);
+    line.is_some_and(|line| holds_in(&line, spot))
+        && (words.load(ROOT) == spot.root || !kept(Protection::RootOfHit))
+}
+
+/// The same as far as its line tells.
+#[inline(always)]
+fn holds_in(line: &impl Words, spot: &Spot) -> bool {
     if kept(Protection::ReaderFence) {
-        words.acquire();
+        line.acquire();
     }
-    if kept(Protection::Slot) && words.load(spot.slot) != spot.word {
+    if kept(Protection::Slot) && line.load(spot.slot % LINE) != spot.word {
         return false;
     }
-    words.acquire();
-    if kept(Protection::Stamp) && words.load(stamp_of(spot.slot)) != spot.stamp {
-        return false;
-    }
-    if !kept(Protection::RootOfHit) {
-        return true;
-    }
-    words.load(ROOT) == spot.root
+    line.acquire();
+    line.load(SLOTS) == spot.stamp || !kept(Protection::Stamp)
 }
 
 impl Handle {

@@ -19,7 +19,7 @@ use rustix::io::{Errno, pread};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 use super::layout::{FIRST_PAGE, LAYOUT, LINE, MAGIC, MAP_MAX, PAGE, SLOTS, header};
-use super::words::{self, Words};
+use super::words::{self, SHORT, Words};
 
 /// Bytes in a word.
 const WORD: usize = size_of::<u64>();
@@ -126,14 +126,15 @@ impl Mapping {
     }
 
     #[inline(always)]
-    fn line(&self, first: usize, upper: u32) -> (u64, u32) {
-        let Some(line) = self.place(first, LINE) else {
-            return (0, 0);
-        };
-        // SAFETY: the stamp is the last word of the line, which lies within the mapping.
-        let stamp = unsafe { (*line.add(SLOTS).as_ptr()).load(Ordering::Relaxed) };
-        fence(Ordering::Acquire);
-        (stamp, matching(line, upper))
+    fn part(&self, from: usize, count: usize) -> Option<Mapping> {
+        let first = self.place(from, count)?;
+        let words = count;
+        Some(Mapping { first, words })
+    }
+
+    #[inline(always)]
+    fn matching(&self, upper: u32) -> u32 {
+        self.place(0, SLOTS).map_or(0, |line| matching(line, upper))
     }
 
     #[inline(always)]
@@ -155,26 +156,8 @@ impl Mapping {
         }
     }
 
-    #[inline(always)]
-    fn copy_all(&self, from: usize, len: usize, out: &mut Vec<u8>) {
-        if len > PAIR {
-            return self.copy_long(from, len, out);
-        }
-        let Some(from) = self.place(from, 2) else {
-            return;
-        };
-        out.clear();
-        if out.capacity() < PAIR {
-            out.reserve(PAIR);
-        }
-        // SAFETY: there are two words from here, and room for as many bytes.
-        unsafe { copy_pair(from, out.as_mut_ptr().cast()) };
-        // SAFETY: so many bytes, and some more, were written.
-        unsafe { out.set_len(len) };
-    }
-
     #[inline(never)]
-    fn copy_long(&self, from: usize, len: usize, out: &mut Vec<u8>) {
+    fn copy_all(&self, from: usize, len: usize, out: &mut Vec<u8>) {
         let pairs = len.div_ceil(PAIR);
         let Some(from) = self.place(from, 2 * pairs) else {
             return;
@@ -186,8 +169,53 @@ impl Mapping {
             // SAFETY: there are so many pairs of words from here, and room for as many bytes.
             unsafe { copy_pair(from.add(2 * n), to.add(n)) };
         }
-        // SAFETY: so many bytes, and some more, were written.
+        // SAFETY: so many bytes, and perhaps some more, were written.
         unsafe { out.set_len(len) };
+    }
+
+    #[inline(always)]
+    fn copy_short(&self, from: usize, len: usize, out: &mut Vec<u8>) -> bool {
+        if len > PAIR {
+            return len <= SHORT && self.copy_pairs(from, len, out);
+        }
+        let Some(from) = self.place(from, 2) else {
+            return false;
+        };
+        if out.capacity() < PAIR {
+            return false;
+        }
+        // SAFETY: there are two words from here, and room for as many bytes.
+        unsafe { copy_pair(from, out.as_mut_ptr().cast()) };
+        // SAFETY: so many bytes, and perhaps some more, were written.
+        unsafe { out.set_len(len) };
+        true
+    }
+
+    /// Two to four pairs. Not as a loop, which would want more registers than there are.
+    #[inline(always)]
+    fn copy_pairs(&self, from: usize, len: usize, out: &mut Vec<u8>) -> bool {
+        let pairs = len.div_ceil(PAIR).min(SHORT / PAIR);
+        let Some(from) = self.place(from, 2 * pairs) else {
+            return false;
+        };
+        if out.capacity() < PAIR * pairs {
+            return false;
+        }
+        let to = out.as_mut_ptr().cast::<[u64; 2]>();
+        // SAFETY: there are so many pairs of words from here, and room for as many bytes.
+        unsafe {
+            copy_pair(from, to);
+            copy_pair(from.add(2), to.add(1));
+            if pairs > 2 {
+                copy_pair(from.add(4), to.add(2));
+            }
+            if pairs > 3 {
+                copy_pair(from.add(6), to.add(3));
+            }
+        }
+        // SAFETY: so many bytes, and perhaps some more, were written.
+        unsafe { out.set_len(len) };
+        true
     }
 
     #[inline(always)]
@@ -404,8 +432,13 @@ impl<M: Lends> Words for M {
     }
 
     #[inline(always)]
-    fn line(&self, first: usize, upper: u32) -> (u64, u32) {
-        self.mapping().line(first, upper)
+    fn part(&self, from: usize, count: usize) -> Option<impl Words> {
+        self.mapping().part(from, count)
+    }
+
+    #[inline(always)]
+    fn matching(&self, upper: u32) -> u32 {
+        self.mapping().matching(upper)
     }
 
     #[inline(always)]
@@ -429,6 +462,11 @@ impl<M: Lends> Words for M {
     #[inline(always)]
     fn copy_all(&self, from: usize, len: usize, out: &mut Vec<u8>) {
         self.mapping().copy_all(from, len, out);
+    }
+
+    #[inline(always)]
+    fn copy_short(&self, from: usize, len: usize, out: &mut Vec<u8>) -> bool {
+        self.mapping().copy_short(from, len, out)
     }
 
     #[inline(always)]

@@ -11,10 +11,13 @@
 use std::io;
 use std::ops::Range;
 
-use super::layout::{SLOTS, stamp_of};
+use super::layout::SLOTS;
+
+/// How many bytes are copied without a call.
+pub(super) const SHORT: usize = 64;
 
 /// Words that another process may be changing.
-pub(crate) trait Words {
+pub(crate) trait Words: Sized {
     /// How many there are. Never changes.
     fn len(&self) -> usize;
 
@@ -27,14 +30,19 @@ pub(crate) trait Words {
     /// A fence: what is loaded after it is at least as new as what was loaded before it says.
     fn acquire(&self);
 
-    /// The stamp of a line, given its first word, and after it which of its slots have this upper
-    /// half, as bits.
+    /// So many of them, from one on, as words of their own: one look whether they are there instead
+    /// of many. `None` if they are not.
     #[inline]
-    fn line(&self, first: usize, upper: u32) -> (u64, u32) {
-        let stamp = self.load(stamp_of(first));
-        self.acquire();
-        let slots = std::array::from_fn(|n| self.load(first + n));
-        (stamp, matching(slots, upper))
+    fn part(&self, from: usize, count: usize) -> Option<impl Words> {
+        let is_there = from.saturating_add(count) <= self.len();
+        let words = self;
+        is_there.then_some(Part { words, from, count })
+    }
+
+    /// Which of the slots that these begin with have this upper half, as bits.
+    #[inline]
+    fn matching(&self, upper: u32) -> u32 {
+        matching(self.row(0), upper)
     }
 
     /// Some words in a row.
@@ -61,6 +69,17 @@ pub(crate) trait Words {
         self.copy(from, out);
     }
 
+    /// The same if they are no more than [`SHORT`], and there is room for them with what fills the last
+    /// pair of words; whether it was so. Calls nothing, so that the caller has nothing to save.
+    #[inline]
+    fn copy_short(&self, from: usize, len: usize, out: &mut Vec<u8>) -> bool {
+        let is_short = len <= SHORT && len.next_multiple_of(16) <= out.capacity();
+        if is_short {
+            self.copy_all(from, len, out);
+        }
+        is_short
+    }
+
     /// Whether these bytes stand from the beginning of a word on, with zeros up to the end of the
     /// last one.
     #[inline]
@@ -69,17 +88,54 @@ pub(crate) trait Words {
     }
 }
 
+/// Some of other words.
+struct Part<'w, W> {
+    words: &'w W,
+    from: usize,
+    count: usize,
+}
+
+impl<W: Words> Words for Part<'_, W> {
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn load(&self, word: usize) -> u64 {
+        match word < self.count {
+            true => self.words.load(self.from + word),
+            false => 0,
+        }
+    }
+
+    fn lend(&self) -> impl Words {
+        Part { ..*self }
+    }
+
+    fn acquire(&self) {
+        self.words.acquire();
+    }
+}
+
 /// Where a value is copied to.
 pub(crate) trait Room {
     /// Takes so many bytes from the beginning of a word on, behind which there are two more. If they
     /// reach behind the end, nothing is said about what is there then.
     fn take(&mut self, words: &impl Words, from: usize, len: usize);
+
+    /// The same if they are few and there is room for them, without a call of anything; whether it was
+    /// so.
+    fn take_short(&mut self, words: &impl Words, from: usize, len: usize) -> bool;
 }
 
 impl Room for Vec<u8> {
     #[inline(always)]
     fn take(&mut self, words: &impl Words, from: usize, len: usize) {
         words.copy_all(from, len, self);
+    }
+
+    #[inline(always)]
+    fn take_short(&mut self, words: &impl Words, from: usize, len: usize) -> bool {
+        words.copy_short(from, len, self)
     }
 }
 
@@ -101,13 +157,22 @@ impl Copied {
 impl Room for Copied {
     #[inline(always)]
     fn take(&mut self, words: &impl Words, from: usize, len: usize) {
-        self.len = len;
+        if !self.take_short(words, from, len) {
+            self.len = len;
+            words.copy_all(from, len, &mut self.long);
+        }
+    }
+
+    #[inline(always)]
+    fn take_short(&mut self, words: &impl Words, from: usize, len: usize) -> bool {
         if len > self.short.len() {
-            return words.copy_all(from, len, &mut self.long);
+            return false;
         }
         let [first, second] = words.row(from);
         let both = u128::from(second) << 64 | u128::from(first);
         self.short = both.to_le_bytes();
+        self.len = len;
+        true
     }
 }
 

@@ -134,10 +134,9 @@ impl Attached {
     /// ```
     #[inline]
     pub fn get_into(&self, key: &str, value: &mut Vec<u8>) -> Result<Option<Revision>, Error> {
-        match self.look(key.as_bytes(), value) {
-            Some(Answer::Found(revision)) => Ok(Some(Revision(revision.0))),
-            Some(Answer::Absent) => Self::absent(key, value),
-            _ => self.get_anew(key, value),
+        match self.glance(key.as_bytes(), value) {
+            Some(revision) => Ok(Some(revision)),
+            None => self.get_anew(key, value),
         }
     }
 
@@ -161,6 +160,9 @@ impl Attached {
     /// ```
     #[inline]
     pub fn get_at_once(&self, key: &str, value: &mut Vec<u8>) -> Option<Option<Revision>> {
+        if let Some(revision) = self.glance(key.as_bytes(), value) {
+            return Some(Some(revision));
+        }
         match self.look(key.as_bytes(), value)? {
             Answer::Found(revision) => Some(Some(Revision(revision.0))),
             Answer::Absent if key::check(key).is_ok() => {
@@ -181,17 +183,29 @@ impl Attached {
         take: impl FnOnce(Revision, &[u8]) -> T,
     ) -> Option<T> {
         let mut value = Copied::default();
-        match self.look(key, &mut value)? {
-            Answer::Found(revision) => Some(take(Revision(revision.0), value.bytes())),
-            _ => None,
-        }
+        let revision = match self.glance(key, &mut value) {
+            Some(revision) => revision,
+            None => match self.look(key, &mut value)? {
+                Answer::Found(revision) => Revision(revision.0),
+                _ => return None,
+            },
+        };
+        Some(take(revision, value.bytes()))
+    }
+
+    /// Reads a variable if the map of a service has it where it is looked for first.
+    #[inline(always)]
+    fn glance(&self, key: &[u8], value: &mut impl Room) -> Option<Revision> {
+        let reader = &self.shared.map()?.reader;
+        let revision = reader.glance(key, value)?;
+        reader.is_served().then_some(Revision(revision.0))
     }
 
     /// What the map of a service tells, if there are both.
-    #[inline(always)]
+    #[inline(never)]
     fn look(&self, key: &[u8], value: &mut impl Room) -> Option<Answer> {
         let reader = &self.shared.map()?.reader;
-        let answer = reader.get(key, value);
+        let answer = reader.search(key, value);
         reader.is_served().then_some(answer)
     }
 
@@ -261,7 +275,7 @@ impl Attached {
                     false => break,
                 }
             };
-            let answer = map.reader.get(key.as_bytes(), value);
+            let answer = map.reader.search(key.as_bytes(), value);
             let then = shared.judge(map.number(), answer, map.reader.is_served())?;
             match (then, answer) {
                 (Then::Take, Answer::Found(revision)) => {
