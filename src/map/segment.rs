@@ -11,7 +11,6 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat, fstatfs};
@@ -40,12 +39,10 @@ struct Mapping {
 /// Gives a mapping back. Whoever has the [`Mapping`] has this as well.
 struct Mapped(Mapping);
 
-/// A memory file that is mapped for reading only. Clones share the mapping, which is given back with
-/// the last of them.
-#[derive(Clone)]
+/// A memory file that is mapped for reading only.
 pub(crate) struct View {
     mapping: Mapping,
-    _mapped: Arc<Mapped>,
+    _mapped: Mapped,
 }
 
 /// Why a file is not mapped that somebody says is a map.
@@ -316,12 +313,12 @@ impl View {
         let mapped = Mapped::new(file, ProtFlags::READ)?;
         Ok(View {
             mapping: mapped.0,
-            _mapped: Arc::new(mapped),
+            _mapped: mapped,
         })
     }
 
-    /// Gives the memory back: all words are zeros from now on, also for clones of it, which may
-    /// be reading.
+    /// Gives the memory back: all words are zeros from now on, also for threads that are just reading
+    /// them.
     pub(crate) fn give_back(&self) {
         let Mapping { first, words } = self.mapping;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;

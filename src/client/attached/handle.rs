@@ -5,7 +5,7 @@ use super::super::error::Error;
 use super::offer::Instance;
 use super::shared::{NONE, Then};
 use super::{Attached, ROUNDS};
-use crate::map::{Answer, Handle as Cached, Reader, View};
+use crate::map::{Answer, Handle as Cached};
 
 /// One variable, to be read again and again: see [`Attached::handle`].
 ///
@@ -25,8 +25,8 @@ use crate::map::{Answer, Handle as Cached, Reader, View};
 pub struct Handle {
     attached: Attached,
     key: String,
-    /// The map that is read, with its number.
-    reader: Option<(usize, Instance, Reader<View>)>,
+    /// The map in which it was last read, or [`NONE`].
+    number: usize,
     /// The variable as it was last read in it.
     cached: Cached,
     /// Its value as the service has told it.
@@ -51,7 +51,7 @@ impl Handle {
         Handle {
             attached,
             key: key.to_owned(),
-            reader: None,
+            number: NONE,
             cached: Cached::new(key.as_bytes()),
             told: Vec::new(),
             source: Source::Nowhere,
@@ -97,39 +97,30 @@ impl Handle {
     /// or somebody has to be asked, or waited for.
     #[inline(always)]
     pub fn is_current(&self) -> bool {
-        match &self.reader {
-            Some((number, _, reader)) => {
-                *number == self.attached.shared.current()
-                    && !reader.has_changed(&self.cached)
-                    && reader.is_served()
-            }
-            None => false,
-        }
+        self.attached.shared.map().is_some_and(|map| {
+            map.number() == self.number
+                && !map.reader.has_changed(&self.cached)
+                && map.reader.is_served()
+        })
     }
 
     /// Reads the variable anew.
     fn look(&mut self) -> Result<(), Error> {
         for _ in 0..ROUNDS {
             let shared = &self.attached.shared;
-            let number = shared.current();
-            if number == NONE {
+            let Some(map) = shared.map() else {
                 match shared.try_again() {
                     true => continue,
                     false => break,
                 }
-            }
-            if self.reader.as_ref().is_none_or(|(of, ..)| *of != number) {
-                self.cached = Cached::new(self.key.as_bytes());
-                self.reader = shared
-                    .map()
-                    .map(|map| (map.number(), map.instance, Reader::new(map.view())));
-            }
-            let Some((number, instance, reader)) = &self.reader else {
-                continue;
             };
-            let (number, instance) = (*number, *instance);
-            let answer = reader.refresh(&mut self.cached);
-            let then = shared.judge(number, answer, reader.is_served())?;
+            if self.number != map.number() {
+                self.cached = Cached::new(self.key.as_bytes());
+                self.number = map.number();
+            }
+            let answer = map.reader.refresh(&mut self.cached);
+            let then = shared.judge(self.number, answer, map.reader.is_served())?;
+            let instance = map.instance;
             match (then, answer) {
                 (Then::Again, _) => continue,
                 (Then::Ask, _) => break,

@@ -313,10 +313,6 @@ impl Mapped {
         Mapped { reader, instance }
     }
 
-    pub(super) fn view(&self) -> View {
-        self.reader.words().clone()
-    }
-
     /// What no other map has, of those that were read in the same way: where this stands. Nothing
     /// takes its place.
     #[inline(always)]

@@ -167,8 +167,7 @@ fn memory_can_be_given_back_while_it_is_read() {
     let mut map = new_map();
     map.set(b"key", b"value", &Stamp::default()).unwrap();
     for _ in 0..50 {
-        let view = View::open(map.memory().as_fd()).unwrap();
-        let reader = Reader::new(view.clone());
+        let reader = reader(&map);
         let begun = Barrier::new(THREADS + 1);
         thread::scope(|scope| {
             for _ in 0..THREADS {
@@ -185,7 +184,7 @@ fn memory_can_be_given_back_while_it_is_read() {
                 });
             }
             begun.wait();
-            view.give_back();
+            reader.words().give_back();
         });
     }
 }
