@@ -115,10 +115,10 @@ impl<W: Words, C: Cell> Reader<W, C> {
         }
     }
 
-    /// Reads a variable if it stands where it is looked for first, as nearly all do, and there is room
-    /// for its value. `None` says nothing: then it is to be searched.
+    /// Reads a variable if it stands where it is looked for first, as nearly all do, and its value is
+    /// short and there is room for it. `None` says nothing: then it is to be searched.
     ///
-    /// So short, and without a call, that it becomes part of whoever calls it.
+    /// Without a call of anything, so that it becomes part of whoever calls it and saves no registers.
     #[inline(always)]
     pub(crate) fn glance(&self, key: &[u8], value: &mut impl Room) -> Option<Revision> {
         let words = &self.words.lend();
