@@ -52,14 +52,11 @@ pub unsafe extern "C" fn globstash_variable_open(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_variable_changed(variable: *mut Variable) -> c_int {
     // SAFETY: passed on to the caller.
-    if unsafe { variable.as_ref() }.is_some_and(|variable| variable.handle.is_current()) {
-        return 0;
-    }
-    guard(|| {
+    match unsafe { variable.as_ref() } {
+        Some(variable) if variable.handle.is_current() => 0,
         // SAFETY: passed on to the caller.
-        let variable = unsafe { object(variable, "variable") }?;
-        Ok(i8::from(variable.changed()?).into())
-    })
+        _ => unsafe { look(variable) },
+    }
 }
 
 /// Reads the variable, as globstash_get() does. `value` becomes a pointer to the value and a NUL behind
@@ -78,14 +75,8 @@ pub unsafe extern "C" fn globstash_variable_get(
         *value = variable.value.as_ptr().cast();
         return variable.len();
     }
-    guard(|| {
-        // SAFETY: passed on to the caller.
-        let variable = unsafe { object(variable, "variable") }?;
-        // SAFETY: passed on to the caller.
-        let value = unsafe { object(value, "value") }?;
-        *value = variable.get()?.as_ptr().cast();
-        Ok(variable.len())
-    })
+    // SAFETY: passed on to the caller.
+    unsafe { read(variable, value) }
 }
 
 /// The revision that the last call of globstash_variable_changed() or globstash_variable_get() has seen; 0 if
@@ -102,6 +93,40 @@ pub unsafe extern "C" fn globstash_variable_revision(variable: *const Variable) 
 pub unsafe extern "C" fn globstash_variable_close(variable: *mut Variable) -> *mut Variable {
     // SAFETY: passed on to the caller.
     unsafe { close(variable) }
+}
+
+/// What globstash_variable_changed() does if that is not to be told at once. A function of its own, and with
+/// the same arguments, so that the way to what is told at once saves nothing on the stack.
+///
+/// # Safety
+///
+/// As of [`object`].
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn look(variable: *mut Variable) -> c_int {
+    guard(|| {
+        // SAFETY: passed on to the caller.
+        let variable = unsafe { object(variable, "variable") }?;
+        Ok(i8::from(variable.changed()?).into())
+    })
+}
+
+/// The same for globstash_variable_get().
+///
+/// # Safety
+///
+/// As of [`object`].
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn read(variable: *mut Variable, value: *mut *const c_char) -> ssize_t {
+    guard(|| {
+        // SAFETY: passed on to the caller.
+        let variable = unsafe { object(variable, "variable") }?;
+        // SAFETY: passed on to the caller.
+        let value = unsafe { object(value, "value") }?;
+        *value = variable.get()?.as_ptr().cast();
+        Ok(variable.len())
+    })
 }
 
 impl Variable {
