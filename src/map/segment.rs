@@ -8,6 +8,7 @@
 //! promise that nobody does. Words are loaded and stored as relaxed atomics of 64 bits, one by one.
 #![allow(unsafe_code)]
 
+use std::hint::cold_path;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
@@ -92,6 +93,8 @@ impl Mapping {
     #[inline(always)]
     fn load(&self, word: usize) -> u64 {
         if word >= self.words {
+            // Nobody asks for it, and all others have no jump around this.
+            cold_path();
             return 0;
         }
         // SAFETY: the word lies within the mapping, which lives as long as `self`, is aligned to
