@@ -8,7 +8,7 @@
 //! promise that nobody does. Words are loaded and stored as relaxed atomics of 64 bits, one by one.
 #![allow(unsafe_code)]
 
-use std::hint::cold_path;
+use std::hint::{assert_unchecked, cold_path};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
@@ -23,6 +23,9 @@ use super::words::{self, SHORT, Words};
 
 /// Bytes in a word.
 const WORD: usize = size_of::<u64>();
+
+/// Words that every memory file has: those before the first page of the arena.
+const LEAST: usize = FIRST_PAGE as usize * PAGE;
 
 /// Bytes in two words, which longer values are copied in.
 const PAIR: usize = 2 * WORD;
@@ -118,7 +121,7 @@ impl Mapping {
     /// Where so many words begin that all lie within the mapping.
     #[inline(always)]
     fn place(&self, from: usize, count: usize) -> Option<NonNull<AtomicU64>> {
-        if from.saturating_add(count) > self.words {
+        if from > self.words.checked_sub(count)? {
             return None;
         }
         // SAFETY: the first word lies within the mapping, or none is asked for at its end.
@@ -314,6 +317,9 @@ impl View {
     /// Maps a memory file for reading.
     pub(crate) fn open(file: BorrowedFd<'_>) -> io::Result<Self> {
         let mapped = Mapped::new(file, ProtFlags::READ)?;
+        if mapped.0.words < LEAST {
+            return Err(io::Error::other("the memory file is too short"));
+        }
         Ok(View {
             mapping: mapped.0,
             _mapped: mapped,
@@ -406,6 +412,8 @@ impl Lends for Mapping {
 impl Lends for View {
     #[inline(always)]
     fn mapping(&self) -> &Mapping {
+        // SAFETY: nothing that is shorter is mapped.
+        unsafe { assert_unchecked(self.mapping.words >= LEAST) };
         &self.mapping
     }
 }

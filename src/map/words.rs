@@ -141,43 +141,6 @@ impl Room for Vec<u8> {
     }
 }
 
-/// A value that was copied out, on the stack if it is as short as most are.
-#[derive(Default)]
-pub(crate) struct Copied {
-    len: usize,
-    short: [u8; 16],
-    long: Vec<u8>,
-}
-
-impl Copied {
-    #[inline(always)]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.short.get(..self.len).unwrap_or(&self.long)
-    }
-}
-
-impl Room for Copied {
-    #[inline(always)]
-    fn take(&mut self, words: &impl Words, from: usize, len: usize) {
-        if !self.take_short(words, from, len) {
-            self.len = len;
-            words.copy_all(from, len, &mut self.long);
-        }
-    }
-
-    #[inline(always)]
-    fn take_short(&mut self, words: &impl Words, from: usize, len: usize) -> bool {
-        if len > self.short.len() {
-            return false;
-        }
-        let [first, second] = words.row(from);
-        let both = u128::from(second) << 64 | u128::from(first);
-        self.short = both.to_le_bytes();
-        self.len = len;
-        true
-    }
-}
-
 /// Which of the slots of a line have this upper half, as bits.
 #[inline(always)]
 pub(super) fn matching(slots: [u64; SLOTS], upper: u32) -> u32 {
@@ -216,10 +179,12 @@ pub(super) fn is_made_of(bytes: &[u8], mut words: impl Iterator<Item = u64> + Cl
 /// Bytes that fill one word and some or all of another, as these two.
 #[inline(always)]
 pub(super) fn ends(bytes: &[u8]) -> Option<(u64, u64)> {
+    if !(9..=16).contains(&bytes.len()) {
+        return None;
+    }
     let first = bytes.first_chunk().copied().map(u64::from_le_bytes)?;
     let last = bytes.last_chunk().copied().map(u64::from_le_bytes)?;
-    let rest = 16_usize.checked_sub(bytes.len())?;
-    (rest < 8).then(|| (first, last >> (8 * rest)))
+    Some((first, last >> (8 * (16 - bytes.len()))))
 }
 
 /// The words of the one who writes them.
