@@ -5,6 +5,7 @@
 //! and stay valid and unchanged while it runs.
 
 use std::ffi::{CStr, c_char, c_uint};
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use libc::{size_t, ssize_t};
 use crate::client::{Patterns, Revision, Value};
 
 use super::failure::{Code, Failure, guard};
+use super::length::length;
 use super::stash::{DEFAULT, Stash};
 
 /// What stands for the default handle: in the header it is `GLOBSTASH_DEFAULT`. NULL is not, because
@@ -27,11 +29,22 @@ pub(super) const DEFAULT_STASH: *mut Stash = ptr::without_provenance_mut(1);
 /// It is NULL, or [`DEFAULT_STASH`], or came from `globstash_open` and was not closed.
 #[inline]
 pub(super) unsafe fn stash<'a>(stash: *const Stash) -> Result<&'a Stash, Failure> {
+    // SAFETY: passed on to the caller.
+    unsafe { stash_if_any(stash) }.ok_or_else(no_stash)
+}
+
+/// The same for whoever does not say why there is none.
+///
+/// # Safety
+///
+/// The same.
+#[inline(always)]
+pub(super) unsafe fn stash_if_any<'a>(stash: *const Stash) -> Option<&'a Stash> {
     if ptr::eq(stash, DEFAULT_STASH) {
-        return Ok(&DEFAULT);
+        return Some(&DEFAULT);
     }
     // SAFETY: passed on to the caller.
-    unsafe { stash.as_ref() }.ok_or_else(no_stash)
+    unsafe { stash.as_ref() }
 }
 
 #[cold]
@@ -62,18 +75,18 @@ pub(super) unsafe fn key<'a>(key: *const c_char) -> Result<&'a str, Failure> {
     unsafe { text(key, "key", Code::Key) }
 }
 
-/// The bytes of a key, of which nothing is known but that NUL is none of them.
+/// The bytes of a key, of which nothing is known but that NUL is none of them; `None` if it is NULL.
 ///
 /// # Safety
 ///
 /// It is NULL, or a string that ends with NUL.
 #[inline(always)]
-pub(super) unsafe fn key_bytes<'a>(key: *const c_char) -> Result<&'a [u8], Failure> {
-    match key.is_null() {
-        true => Err(missing("key")),
-        // SAFETY: passed on to the caller.
-        false => Ok(unsafe { CStr::from_ptr(key) }.to_bytes()),
+pub(super) unsafe fn key_bytes<'a>(key: *const c_char) -> Option<&'a [u8]> {
+    if key.is_null() {
+        return None;
     }
+    // SAFETY: passed on to the caller.
+    Some(unsafe { slice::from_raw_parts(key.cast(), length(key)) })
 }
 
 /// A pattern; NULL stands for all variables.
@@ -183,7 +196,7 @@ pub(super) unsafe fn fill(buffer: *mut u8, size: size_t, bytes: &[u8]) -> Result
         let fitting = if bytes.len() < size { bytes } else { b"" };
         // SAFETY: these and the NUL are no more than `size`, and ours are no bytes of the caller.
         unsafe {
-            copy(fitting, buffer);
+            ptr::copy_nonoverlapping(fitting.as_ptr(), buffer, fitting.len());
             buffer.add(fitting.len()).write(0);
         }
     }
@@ -209,27 +222,19 @@ pub(super) unsafe fn guard_buffer(
     length
 }
 
-/// Copies bytes.
+/// A buffer, to be filled; `None` if it is NULL and must not be.
 ///
 /// # Safety
 ///
-/// There is room for them, elsewhere.
+/// It is NULL, or has this size and is used by nobody else.
 #[inline(always)]
-unsafe fn copy(bytes: &[u8], to: *mut u8) {
-    let (from, length) = (bytes.as_ptr(), bytes.len());
-    // As long as most values are: to call memcpy(3) takes longer than that.
-    if (8..=16).contains(&length) {
-        let end = length - 8;
-        // SAFETY: the first eight bytes and the last eight are all of them, if some of them twice.
-        unsafe {
-            let first: u64 = from.cast::<u64>().read_unaligned();
-            let last: u64 = from.add(end).cast::<u64>().read_unaligned();
-            to.cast::<u64>().write_unaligned(first);
-            to.add(end).cast::<u64>().write_unaligned(last);
-        }
-    } else {
+pub(super) unsafe fn room<'a>(buffer: *mut u8, size: size_t) -> Option<&'a mut [MaybeUninit<u8>]> {
+    match (buffer.is_null(), isize::try_from(size)) {
+        (true, Ok(0)) => Some(&mut []),
+        // More than there can be: then it is only said to be so large.
+        (true, _) | (_, Err(_)) => None,
         // SAFETY: passed on to the caller.
-        unsafe { ptr::copy_nonoverlapping(from, to, length) };
+        (false, Ok(_)) => Some(unsafe { slice::from_raw_parts_mut(buffer.cast(), size) }),
     }
 }
 

@@ -7,98 +7,12 @@ use libc::{size_t, ssize_t};
 use crate::client::{Revision, Step};
 
 use super::arguments::{
-    fill, guard_buffer, key as read_key, key_bytes, milliseconds, missing, optional, patterns, put,
-    put_revision, stash as of, text, value as read_value,
+    fill, guard_buffer, key as read_key, milliseconds, missing, optional, patterns, put_revision,
+    stash as of, text, value as read_value,
 };
 use super::failure::{Code, Failure, guard};
 use super::stash::Stash;
 use super::terms::{Condition, Terms};
-
-/// Reads a variable, as globstash_get() does, and returns the same.
-///
-/// `revision`, if it is not NULL, is the revision of its last change; 0 if it is not defined, which
-/// is how to tell that from an empty value.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn globstash_get_at(
-    stash: *mut Stash,
-    key: *const c_char,
-    buffer: *mut c_void,
-    size: size_t,
-    revision: *mut u64,
-) -> ssize_t {
-    // SAFETY: passed on to the caller.
-    let result = |found: Option<Revision>, value: &[u8]| unsafe {
-        put_revision(revision, found);
-        fill(buffer.cast(), size, value)
-    };
-    // SAFETY: passed on to the caller.
-    let guard = |act| unsafe { guard_buffer(buffer.cast(), size, act) };
-    guard(|| {
-        // SAFETY: passed on to the caller.
-        let (of, bytes) = unsafe { (of(stash)?, key_bytes(key)?) };
-        let take = |revision, value: &[u8]| result(Some(revision), value);
-        match of.found_at_once(bytes, take) {
-            Some(result) => result,
-            // SAFETY: passed on to the caller.
-            None => unsafe { read(stash, key, result) },
-        }
-    })
-}
-
-/// Reads a variable into memory that is allocated for it, however long it is.
-///
-/// `value` becomes a pointer to the bytes and a NUL behind them, to be released with free(3). It is
-/// never NULL if this succeeds: what is not defined reads as an empty value, with the revision 0. If it
-/// fails, `value` is left as it was.
-///
-/// Returns how many bytes the value has, or a negative number if it fails.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn globstash_get_alloc(
-    stash: *mut Stash,
-    key: *const c_char,
-    value: *mut *mut c_char,
-    revision: *mut u64,
-) -> ssize_t {
-    guard(|| {
-        if value.is_null() {
-            return Err(missing("value"));
-        }
-        let copy = |found: Option<Revision>, bytes: &[u8]| {
-            let size = bytes.len() + 1;
-            // SAFETY: any size may be asked for.
-            let memory = unsafe { libc::malloc(size) };
-            if memory.is_null() {
-                return Err(Failure::new(Code::Resources, "out of memory"));
-            }
-            // SAFETY: so many bytes are there; the rest is passed on to the caller.
-            unsafe {
-                put(value, memory.cast());
-                put_revision(revision, found);
-                fill(memory.cast(), size, bytes)
-            }
-        };
-        // SAFETY: passed on to the caller.
-        unsafe { read(stash, key, copy) }
-    })
-}
-
-/// Reads a variable, for `take`, wherever it has to be asked for.
-///
-/// # Safety
-///
-/// As of [`read_key`] and [`of`].
-#[inline(never)]
-unsafe fn read(
-    stash: *mut Stash,
-    key: *const c_char,
-    take: impl FnOnce(Option<Revision>, &[u8]) -> Result<ssize_t, Failure>,
-) -> Result<ssize_t, Failure> {
-    // SAFETY: passed on to the caller.
-    let (stash, key) = unsafe { (of(stash)?, read_key(key)?) };
-    let mut value = Vec::new();
-    let revision = stash.attached()?.get_into(key, &mut value)?;
-    take(revision, &value)
-}
 
 /// Defines a variable, or replaces its value, on some terms.
 ///

@@ -24,6 +24,8 @@ mod failure;
 
 mod handle;
 
+mod get;
+
 mod calls;
 
 mod apply;
@@ -38,6 +40,7 @@ mod resume;
 
 // Nothing of these is in the header, but for types.
 mod arguments;
+mod length;
 mod numbers;
 mod stash;
 mod terms;

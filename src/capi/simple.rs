@@ -6,13 +6,11 @@ use std::ptr;
 use libc::{size_t, ssize_t};
 
 use super::arguments::DEFAULT_STASH;
-use super::calls::{
-    globstash_delete_at, globstash_exists_at, globstash_get_at, globstash_set_at, globstash_wait_at,
-};
+use super::calls::{globstash_delete_at, globstash_exists_at, globstash_set_at, globstash_wait_at};
 use super::failure::{Code, Failure, guard};
 use super::stash::DEFAULT;
 use super::terms::{Condition, If};
-use super::{arguments, numbers};
+use super::{arguments, get, numbers};
 
 /// Reads a variable. What is not defined reads as an empty value, as with the command.
 ///
@@ -31,7 +29,25 @@ pub unsafe extern "C" fn globstash_get(
     size: size_t,
 ) -> ssize_t {
     // SAFETY: passed on to the caller.
-    unsafe { globstash_get_at(DEFAULT_STASH, key, buffer.cast(), size, ptr::null_mut()) }
+    unsafe {
+        match get::glance(&DEFAULT, key, buffer.cast(), size) {
+            Some((_, length)) => length,
+            None => search(key, buffer, size),
+        }
+    }
+}
+
+/// Does what [`globstash_get`] does, as [`get::search`].
+///
+/// # Safety
+///
+/// As there.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn search(key: *const c_char, buffer: *mut c_char, size: size_t) -> ssize_t {
+    let revision = ptr::null_mut();
+    // SAFETY: passed on to the caller.
+    unsafe { get::search(DEFAULT_STASH, key, buffer.cast(), size, revision) }
 }
 
 /// Defines a variable, or replaces its value, with a text. A time to live or a process that it had

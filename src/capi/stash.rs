@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Address, Attached, Client, Error, Options, Own, Revision, WhenGone};
+use crate::client::{Address, Attached, Client, Error, Options, Own, WhenGone};
 
 /// How many connections of a process are kept for its next calls; as many threads as that can call at
 /// the same time, again and again, without connecting each time.
@@ -107,20 +107,11 @@ impl Stash {
         self.attached_before().map_or_else(|| self.attach(), Ok)
     }
 
+    /// The same if somebody has read before.
     #[inline(always)]
-    fn attached_before(&self) -> Option<&Attached> {
+    pub(super) fn attached_before(&self) -> Option<&Attached> {
         // SAFETY: what was stored there is never taken away again while `self` lives.
         unsafe { self.attached.load(Acquire).as_ref() }
-    }
-
-    /// Gives to `take` what a variable has, if there is memory to read, which tells it at once.
-    #[inline(always)]
-    pub(super) fn found_at_once<T>(
-        &self,
-        key: &[u8],
-        take: impl FnOnce(Revision, &[u8]) -> T,
-    ) -> Option<T> {
-        self.attached_before()?.found_at_once(key, take)
     }
 
     #[cold]

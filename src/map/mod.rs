@@ -46,6 +46,8 @@ mod known;
 mod layout;
 #[cfg(feature = "service")]
 mod order;
+#[cfg(feature = "capi")]
+mod outside;
 #[cfg(feature = "service")]
 mod places;
 mod protection;
@@ -68,14 +70,15 @@ mod tests;
 pub(crate) use self::bytes::Bytes;
 #[allow(unused_imports, reason = "for benches and fuzzers")]
 pub(crate) use self::layout::{LAYOUT, State};
+#[cfg(feature = "capi")]
+pub(crate) use self::outside::Outside;
 #[allow(unused_imports, reason = "for benches and fuzzers")]
 pub(crate) use self::reader::{Answer, Handle, Reader};
 #[allow(unused_imports, reason = "for benches and fuzzers")]
 pub(crate) use self::scan::{Item, Scan};
 #[allow(unused_imports, reason = "for benches and fuzzers")]
 pub(crate) use self::segment::View;
-#[allow(unused_imports, reason = "for benches and fuzzers")]
-pub(crate) use self::words::{Copied, Room};
+pub(crate) use self::words::Room;
 #[cfg(feature = "service")]
 pub(crate) use self::{
     batch::Change,

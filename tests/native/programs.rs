@@ -81,6 +81,7 @@ macro_rules! programs {
 
 programs! {
     basics: "basics.c",
+    buffers: "buffers.c",
     errors: "errors.c",
     threads: "threads.c",
     fork: "fork.c",

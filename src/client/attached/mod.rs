@@ -15,6 +15,8 @@
 mod asking;
 mod handle;
 mod offer;
+#[cfg(feature = "capi")]
+mod outside;
 mod scan;
 mod shared;
 mod witness;
@@ -26,8 +28,6 @@ use super::error::Error;
 use super::question::Patterns;
 use super::route::Route;
 use super::value::Value;
-#[cfg(feature = "capi")]
-use crate::map::Copied;
 use crate::map::{Answer, Room};
 use crate::wire::key;
 
@@ -171,26 +171,6 @@ impl Attached {
             }
             _ => None,
         }
-    }
-
-    /// Gives to `take` what a variable has, if it is defined and the map tells it at once. What is no
-    /// text is not defined.
-    #[cfg(feature = "capi")]
-    #[inline(always)]
-    pub(crate) fn found_at_once<T>(
-        &self,
-        key: &[u8],
-        take: impl FnOnce(Revision, &[u8]) -> T,
-    ) -> Option<T> {
-        let mut value = Copied::default();
-        let revision = match self.glance(key, &mut value) {
-            Some(revision) => revision,
-            None => match self.look(key, &mut value)? {
-                Answer::Found(revision) => Revision(revision.0),
-                _ => return None,
-            },
-        };
-        Some(take(revision, value.bytes()))
     }
 
     /// Reads a variable if the map of a service has it where it is looked for first.
