@@ -18,6 +18,7 @@
 //! | `table`      | finding the slot of a key                                                |
 //! | `reader`     | reading while somebody writes                                            |
 //! | `known`      | what readers remember                                                    |
+//! | `outside`    | values that are copied into memory which is not Rust's, for the C ABI    |
 //! | `scan`       | reading everything as it was at one moment                               |
 //! | `writer`     | [`Map`]: reading and changing, for the one who owns it                   |
 //! | `batch`      | changing several variables in one step                                   |
