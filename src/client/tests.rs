@@ -1026,6 +1026,43 @@ fn a_watch_that_goes_on_in_another_instance_begins_anew() {
     }
 }
 
+/// What a program has kept of an earlier watch may be damaged.
+#[test]
+fn a_watch_that_goes_on_where_nobody_was_is_told_all() {
+    for known_at_once in [true, false] {
+        let fake = Fake::new(move |listener| {
+            let all = json!([set("a", "1", 2), set("b", "1", 3)]);
+            let mut caller = accept(&listener);
+            caller.hears("Watch", json!({"afterRevision": 7, "instance": "one"}));
+            if known_at_once {
+                caller.tells(json!({"events": all, "revision": 4, "instance": "one",
+                    "reset": true, "upToDate": true}));
+            } else {
+                caller.tells(
+                    json!({"events": [], "revision": 0, "instance": "one", "reset": true}),
+                );
+                accept(&listener)
+                    .hears("GetStatus", json!({}))
+                    .replies(json!({"revision": 4}));
+                caller.tells(json!({"events": all, "revision": 4, "upToDate": true}));
+            }
+            caller.hears_the_end();
+        });
+        let start = Start::After {
+            position: at(7, "one"),
+            keys: vec!["a".to_owned(), "c".to_owned()],
+        };
+        let mut client = fake.client();
+        let mut watch = client
+            .watch_with(Patterns::all(), start, Fields::VALUES)
+            .unwrap();
+        for event in ["a=1@2", "b=1@3", "c@4"] {
+            assert_eq!(told(watch.next()), event);
+        }
+        assert_eq!(watch.position(), at(4, "one"));
+    }
+}
+
 #[test]
 fn a_watch_that_goes_on_after_what_the_service_remembers_tells_what_differs() {
     let fake = Fake::new(|listener| {

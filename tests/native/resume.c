@@ -65,6 +65,18 @@ int main(void)
     CHECK(memcmp(&before, &position, sizeof before) == 0);
     globstash_watch_close(watch);
 
+    /* What was kept is damaged: the service was never there. */
+    before = position;
+    before.revision += 1000;
+    watch = globstash_watch_resume(DEFAULT, "job/", 0, &before, known, 1);
+    CHECK(watch != NULL);
+    tells(watch, GLOBSTASH_CHANGE_SET, "job/2");
+    tells(watch, GLOBSTASH_CHANGE_SET, "job/3");
+    tells(watch, GLOBSTASH_CHANGE_DELETED, "job/1");
+    before = end(watch);
+    CHECK(memcmp(&before, &position, sizeof before) == 0);
+    globstash_watch_close(watch);
+
     /* Another instance: of what is gone with the first only those are told that were named. */
     over("restart");
     CHECK(globstash_set("job/4", "begun") == 0);
