@@ -1038,9 +1038,8 @@ fn a_watch_that_goes_on_where_nobody_was_is_told_all() {
                 caller.tells(json!({"events": all, "revision": 4, "instance": "one",
                     "reset": true, "upToDate": true}));
             } else {
-                caller.tells(
-                    json!({"events": [], "revision": 0, "instance": "one", "reset": true}),
-                );
+                caller
+                    .tells(json!({"events": [], "revision": 0, "instance": "one", "reset": true}));
                 accept(&listener)
                     .hears("GetStatus", json!({}))
                     .replies(json!({"revision": 4}));

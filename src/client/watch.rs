@@ -144,6 +144,8 @@ impl Watch {
         }
         let request = message::request("Watch", &args, Replies::Many);
         let (connection, reply) = route.call(idle, &request, Purpose::Read)?;
+        let reply = reply?;
+        state.doubt(&reply.parameters, || revision(&route))?;
         let mut watch = Watch {
             route,
             args,
@@ -156,7 +158,7 @@ impl Watch {
             state,
             has_failed: false,
         };
-        watch.take_in(reply?)?;
+        watch.take_in(reply)?;
         Ok(watch)
     }
 
@@ -475,6 +477,27 @@ impl State {
         self.position = position;
     }
 
+    /// Whether the position that it goes on from is one at all: what a program has kept may be damaged.
+    /// If the service has not come to it yet, nothing was told.
+    fn doubt(
+        &mut self,
+        first: &WireReply,
+        revision: impl FnOnce() -> Result<Revision, Error>,
+    ) -> Result<(), Error> {
+        if first.reset != Some(true) || first.instance.as_ref() != Some(&self.instance) {
+            return Ok(());
+        }
+        // In the midst of a present state it is not where the service is.
+        let now = match first.up_to_date {
+            Some(true) => Revision::from_wire(first.revision),
+            _ => revision()?,
+        };
+        if now < self.told {
+            self.told = Revision::UNDEFINED;
+        }
+        Ok(())
+    }
+
     /// The next event, for the one who watches.
     fn hand_out(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
@@ -573,6 +596,18 @@ impl State {
             writer: None,
         }));
     }
+}
+
+/// Where the service is now.
+fn revision(route: &Route) -> Result<Revision, Error> {
+    #[derive(Deserialize)]
+    struct Status {
+        revision: i64,
+    }
+
+    let request = message::request("GetStatus", &generated::GetStatus_Args {}, Replies::One);
+    let (_, status) = route.call::<Status>(None, &request, Purpose::Read)?;
+    Ok(Revision::from_wire(status?.parameters.revision))
 }
 
 impl WireEvent {
