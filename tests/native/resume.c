@@ -97,6 +97,11 @@ int main(void)
     const char *none[] = {NULL};
     FAILS_TO_OPEN(globstash_watch_resume(DEFAULT, NULL, 0, &position, none, 1),
                   GLOBSTASH_ERROR_ARGUMENT, "the key is NULL");
+    const char *impossible[] = {"job/1", "a=b"};
+    FAILS_TO_OPEN(globstash_watch_resume(DEFAULT, NULL, 0, &position, impossible, 2),
+                  GLOBSTASH_ERROR_KEY, "'a=b' cannot be a key");
+    FAILS_TO_OPEN(globstash_watch_resume(DEFAULT, NULL, 0, &position, impossible, (size_t)-1),
+                  GLOBSTASH_ERROR_ARGUMENT, "18446744073709551615 keys are too many");
     FAILS_TO_OPEN(globstash_watch_resume(DEFAULT, NULL, GLOBSTASH_FROM_NOW, &position, NULL, 0),
                   GLOBSTASH_ERROR_ARGUMENT, "0x4");
     memset(position.instance, 'x', sizeof position.instance);
