@@ -125,6 +125,9 @@ impl Position {
     }
 }
 
+/// As many as a slice can have: what is more was a negative number.
+const MOST: usize = isize::MAX as usize / size_of::<*const c_char>();
+
 /// Keys.
 ///
 /// # Safety
@@ -137,7 +140,11 @@ unsafe fn all(keys: *const *const c_char, count: size_t) -> Result<Vec<String>, 
     if keys.is_null() {
         return Err(missing("array of keys"));
     }
-    // SAFETY: passed on to the caller, who cannot have more of them than memory has.
+    if count > MOST {
+        let text = format!("{count} keys are too many");
+        return Err(Failure::new(Code::Argument, text));
+    }
+    // SAFETY: passed on to the caller; so many are no more bytes than a slice can have.
     let keys = unsafe { slice::from_raw_parts(keys, count) };
     // SAFETY: the same.
     let key = |key: &*const c_char| unsafe { read_key(*key) }.map(str::to_owned);

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use serde_derive::Deserialize;
 
+use crate::wire::key;
+
 use super::absence::{Absence, Alarm, Asked};
 use super::connection::{Broken, Connection, Expect};
 use super::entry::{self, Change, Event, Revision, Writer};
@@ -137,6 +139,7 @@ impl Watch {
             Start::Present => args.initial = Some(true),
             Start::Now => {}
             Start::After { position, keys } => {
+                keys.iter().try_for_each(|key| can_be(key))?;
                 args.afterRevision = Some(position.revision.into_wire());
                 args.instance = Some(position.instance.clone());
                 state.go_on(position, keys);
@@ -596,6 +599,14 @@ impl State {
             writer: None,
         }));
     }
+}
+
+/// What is no key was never there, so nobody is told that it is gone.
+fn can_be(key: &str) -> Result<(), Error> {
+    key::check(key).map_err(|flaw| Error::InvalidKey {
+        key: key.to_owned(),
+        reason: flaw.to_string(),
+    })
 }
 
 /// Where the service is now.
