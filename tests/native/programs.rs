@@ -91,5 +91,6 @@ programs! {
     outage: "outage.c",
     silent: "silent.c",
     gone: "gone.c",
+    closed: "closed.c",
     cpp: "cpp.cpp",
 }
