@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use libc::size_t;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::Errno;
 
+use crate::client::apart::{apart, copy_apart};
 use crate::client::{self, Change, Fields, Patterns, Position, Process, Start};
 
 use super::arguments::{milliseconds, object, patterns, put, stash as of};
@@ -130,7 +131,8 @@ pub(super) fn open(
     start: Start,
     fields: Fields,
 ) -> Result<Box<Watch>, Failure> {
-    let poll = epoll::create(CreateFlags::CLOEXEC).map_err(no_poll)?;
+    let poll = epoll::create(CreateFlags::CLOEXEC).and_then(apart);
+    let poll = poll.map_err(no_poll)?;
     let watch = stash.ask(|client| client.watch_with(patterns, start, fields))?;
     let mut watch = Watch {
         watch,
@@ -285,7 +287,7 @@ impl Watch {
         if let Some(hung) = self.hung.take() {
             epoll::delete(&self.poll, &hung.copy).map_err(no_poll)?;
         }
-        let copy = fcntl_dupfd_cloexec(&self.watch, 0).map_err(no_poll)?;
+        let copy = copy_apart(&self.watch).map_err(no_poll)?;
         let (data, flags) = (EventData::new_u64(0), EventFlags::IN);
         epoll::add(&self.poll, &copy, data, flags).map_err(no_poll)?;
         self.hung = Some(Hung { source, copy });

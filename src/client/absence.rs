@@ -9,6 +9,8 @@ use rustix::time::{
     timerfd_settime,
 };
 
+use crate::sys::apart::apart;
+
 use super::connection::WHOLE;
 use super::error::Error;
 use super::route::Outage;
@@ -91,7 +93,8 @@ pub(super) struct Alarm(OwnedFd);
 impl Alarm {
     pub(super) fn new() -> Result<Alarm, Errno> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        timerfd_create(TimerfdClockId::Monotonic, flags).map(Alarm)
+        let alarm = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        apart(alarm).map(Alarm)
     }
 
     pub(super) fn set(&self, after: Duration) -> Result<(), Errno> {

@@ -18,6 +18,7 @@ use rustix::net::{
 use super::address::Address;
 use super::attached::heard;
 use super::options::Options;
+use crate::sys::apart::apart;
 use crate::sys::enclosure::receive_with;
 use crate::sys::place::check_folder;
 use crate::sys::spin::Spin;
@@ -94,7 +95,12 @@ impl Connection {
             false => (SocketFlags::empty(), limit),
         };
         let flags = SocketFlags::CLOEXEC | flags;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let socket = apart(socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            flags,
+            None,
+        )?)?;
         set_socket_timeout(&socket, Timeout::Send, Some(connecting))?;
         check_folder(address)?;
         let place = address.to_socket_address();

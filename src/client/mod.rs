@@ -35,7 +35,7 @@ use serde::ser::Serialize;
 #[cfg(feature = "command")]
 use crate::sys::keeper::Keeper;
 #[cfg(feature = "capi")]
-pub(crate) use crate::sys::own::Own;
+pub(crate) use crate::sys::{apart, own::Own};
 
 use connection::Connection;
 use message::{Replies, request};

@@ -1,6 +1,7 @@
 //! System calls that std and rustix lack or that need care, and when not to sleep in one.
 
 pub(crate) mod address;
+pub(crate) mod apart;
 pub(crate) mod enclosure;
 pub(crate) mod newest;
 pub(crate) mod own;
