@@ -236,7 +236,7 @@ typedef struct globstash_condition {
     uint64_t revision;
     /** For GLOBSTASH_IF_VALUE. */
     const void *value;
-    /** How many bytes the value has. */
+    /** How many bytes the value has, of a text strlen(3). Left out it is 0: an empty value is meant. */
     size_t length;
 } globstash_condition;
 
@@ -285,7 +285,7 @@ typedef struct globstash_step {
     globstash_condition only_if;
     /** For GLOBSTASH_DO_SET: the value, any bytes. */
     const void *value;
-    /** How many bytes the value has. */
+    /** How many bytes the value has, of a text strlen(3). Left out it is 0: an empty value is set. */
     size_t length;
     /** For GLOBSTASH_DO_SET: it is deleted after so many milliseconds, see globstash_terms; 0: it stays. */
     int64_t ttl_ms;
@@ -668,8 +668,11 @@ ssize_t globstash_wait_at(globstash_stash *stash,
  * any variable. With GLOBSTASH_ERROR_CONDITION it is the one that the variable has which was not as it
  * had to be, 0 if it is not defined; globstash_error_key() tells which that is.
  *
- * Returns 0, or a negative number if it fails. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
- * steps[0].
+ * All steps together may be up to 16 MiB, as they are sent: control characters in texts take six bytes
+ * there. What is more is GLOBSTASH_ERROR_ARGUMENT.
+ *
+ * Returns 0, or a negative number if it fails. The text says which step is meant, the first is steps[0], or
+ * which key; only of several numbers to add it does not say which is none.
  */
 int globstash_apply(globstash_stash *stash,
                     const globstash_step *steps,

@@ -45,7 +45,7 @@ pub struct Step {
     pub only_if: Condition,
     /// For GLOBSTASH_DO_SET: the value, any bytes.
     pub value: *const c_void,
-    /// How many bytes the value has.
+    /// How many bytes the value has, of a text strlen(3). Left out it is 0: an empty value is set.
     pub length: size_t,
     /// For GLOBSTASH_DO_SET: it is deleted after so many milliseconds, see globstash_terms; 0: it stays.
     pub ttl_ms: i64,
@@ -74,8 +74,11 @@ pub struct Step {
 /// any variable. With GLOBSTASH_ERROR_CONDITION it is the one that the variable has which was not as it
 /// had to be, 0 if it is not defined; globstash_error_key() tells which that is.
 ///
-/// Returns 0, or a negative number if it fails. The text of GLOBSTASH_ERROR_ARGUMENT and its like says which step is meant; the first is
-/// steps[0].
+/// All steps together may be up to 16 MiB, as they are sent: control characters in texts take six bytes
+/// there. What is more is GLOBSTASH_ERROR_ARGUMENT.
+///
+/// Returns 0, or a negative number if it fails. The text says which step is meant, the first is steps[0], or
+/// which key; only of several numbers to add it does not say which is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn globstash_apply(
     stash: *mut Stash,

@@ -41,7 +41,7 @@ pub struct Condition {
     pub revision: u64,
     /// For GLOBSTASH_IF_VALUE.
     pub value: *const c_void,
-    /// How many bytes the value has.
+    /// How many bytes the value has, of a text strlen(3). Left out it is 0: an empty value is meant.
     pub length: size_t,
 }
 
