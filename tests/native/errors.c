@@ -193,8 +193,38 @@ static void *elsewhere(void *unused)
     return NULL;
 }
 
+static int told_at_the_end;
+static pthread_key_t end;
+
+/* Runs when the thread has let go of nearly all that it had. */
+static void at_the_end(void *text)
+{
+    told_at_the_end = globstash_set("a=b", "1") == GLOBSTASH_ERROR_KEY &&
+                      globstash_error_code() == GLOBSTASH_ERROR_KEY &&
+                      globstash_error_text() == text && strstr(text, "'a=b' cannot be a key") &&
+                      strcmp(globstash_error_key(), "a=b") == 0;
+}
+
+static void *ends(void *unused)
+{
+    (void)unused;
+    CHECK(globstash_set(NULL, "") < 0);
+    CHECK(pthread_setspecific(end, globstash_error_text()) == 0);
+    return NULL;
+}
+
+static void until_its_thread_ends(void)
+{
+    pthread_t thread;
+    CHECK(pthread_key_create(&end, at_the_end) == 0);
+    CHECK(pthread_create(&thread, NULL, ends, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(told_at_the_end);
+}
+
 int main(void)
 {
+    until_its_thread_ends();
     the_text_is_that_of_the_last_failure_whenever_it_was_asked_for();
     null();
     what_could_not_be_opened_is_no_handle();
