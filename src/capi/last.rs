@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
+use std::mem::needs_drop;
 
 use super::failure::Failure;
 
@@ -14,20 +15,21 @@ const KEY_ROOM: usize = 256;
 ///
 /// The text has one place for as long as the thread lives. So it does not matter whether C asks for it
 /// before or after the call that fails, as with arguments of one printf(3), and it never leads to what
-/// was freed.
+/// was freed: nothing of it has to be dropped, so that it is there for all that runs when a thread ends.
 struct Last {
     code: Cell<c_int>,
-    text: Box<[Cell<u8>]>,
-    key: Box<[Cell<u8>]>,
+    text: [Cell<u8>; ROOM],
+    key: [Cell<u8>; KEY_ROOM],
 }
 
+const _: () = assert!(!needs_drop::<Last>());
+
 impl Last {
-    fn none() -> Last {
-        let room = |bytes| vec![Cell::new(0); bytes].into_boxed_slice();
+    const fn none() -> Last {
         Last {
             code: Cell::new(0),
-            text: room(ROOM),
-            key: room(KEY_ROOM),
+            text: [const { Cell::new(0) }; ROOM],
+            key: [const { Cell::new(0) }; KEY_ROOM],
         }
     }
 
@@ -49,20 +51,19 @@ fn put(text: &str, place: &[Cell<u8>]) {
 }
 
 thread_local! {
-    static LAST: Last = Last::none();
+    static LAST: Last = const { Last::none() };
 }
 
 #[cold]
 pub(super) fn remember(failure: &Failure) {
-    // A thread that ends may have put it away.
-    let _ = LAST.try_with(|last| last.keep(failure));
+    LAST.with(|last| last.keep(failure));
 }
 
 /// The number of this thread's last failure, such as GLOBSTASH_ERROR_KEY; 0 if there was none. What
 /// succeeds leaves it as it is, as with errno.
 #[unsafe(no_mangle)]
 pub extern "C" fn globstash_error_code() -> c_int {
-    LAST.try_with(|last| last.code.get()).unwrap_or(0)
+    LAST.with(|last| last.code.get())
 }
 
 /// The text of this thread's last failure: a sentence for the user, lower case and without a full
@@ -76,8 +77,7 @@ pub extern "C" fn globstash_error_code() -> c_int {
 ///     printf("%d: %s\n", globstash_set("a=b", "1"), globstash_error_text());
 #[unsafe(no_mangle)]
 pub extern "C" fn globstash_error_text() -> *const c_char {
-    let text = LAST.try_with(|last| last.text.as_ptr().cast());
-    text.unwrap_or(c"".as_ptr())
+    LAST.with(|last| last.text.as_ptr().cast())
 }
 
 /// The key of the variable that was the reason for this thread's last failure, such as the one that was not
@@ -85,8 +85,7 @@ pub extern "C" fn globstash_error_text() -> *const c_char {
 /// is too long for a key it is the beginning. Never NULL. For the rest as globstash_error_text().
 #[unsafe(no_mangle)]
 pub extern "C" fn globstash_error_key() -> *const c_char {
-    let key = LAST.try_with(|last| last.key.as_ptr().cast());
-    key.unwrap_or(c"".as_ptr())
+    LAST.with(|last| last.key.as_ptr().cast())
 }
 
 #[cfg(test)]
