@@ -39,6 +39,7 @@
  * another; but a variable, a list or a watch is for one thread at a time. A process that is forked from
  * another can go on with handles and variables, and has connections of its own. No function may be
  * called in a signal handler, nor between fork and exec by a child of a process with several threads.
+ * No thread may be cancelled, as pthread_cancel(3) does, while it is in one; give a wait a time limit.
  *
  * WAITING. What asks the service waits for the answer, up to five seconds if the handle says nothing
  * else; waiting for a variable, or for the next change, takes as long as its own limit says. Reading
