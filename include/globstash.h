@@ -235,9 +235,11 @@ typedef struct globstash_condition {
     int kind;
     /** For GLOBSTASH_IF_REVISION and GLOBSTASH_IF_CHANGED. */
     uint64_t revision;
-    /** For GLOBSTASH_IF_VALUE. */
-    const void *value;
-    /** How many bytes the value has, of a text strlen(3). Left out it is 0: an empty value is meant. */
+    /** For GLOBSTASH_IF_VALUE: the value, a text. */
+    const char *value;
+    /** Or any bytes. If both are NULL, an empty value is meant. */
+    const void *data;
+    /** How many bytes `data` has. */
     size_t length;
 } globstash_condition;
 
@@ -284,9 +286,11 @@ typedef struct globstash_step {
      * it is GLOBSTASH_ERROR_CONDITION.
      */
     globstash_condition only_if;
-    /** For GLOBSTASH_DO_SET: the value, any bytes. */
-    const void *value;
-    /** How many bytes the value has, of a text strlen(3). Left out it is 0: an empty value is set. */
+    /** For GLOBSTASH_DO_SET: the value, a text. */
+    const char *value;
+    /** Or any bytes. If both are NULL, an empty value is set. */
+    const void *data;
+    /** How many bytes `data` has. */
     size_t length;
     /** For GLOBSTASH_DO_SET: it is deleted after so many milliseconds, see globstash_terms; 0: it stays. */
     int64_t ttl_ms;
@@ -656,7 +660,7 @@ ssize_t globstash_wait_at(globstash_stash *stash,
  *
  *     globstash_step take[] = {
  *         { .kind = GLOBSTASH_DO_DELETE, .key = "queue/1", .only_if = { .kind = GLOBSTASH_IF_DEFINED } },
- *         { .kind = GLOBSTASH_DO_SET, .key = "taken/1", .value = "wash up", .length = 7 },
+ *         { .kind = GLOBSTASH_DO_SET, .key = "taken/1", .value = "wash up" },
  *         { .kind = GLOBSTASH_DO_INCREMENT, .key = "count/taken", .by = "1" },
  *     };
  *     int result = globstash_apply(GLOBSTASH_DEFAULT, take, 3, NULL);

@@ -276,7 +276,7 @@ public:
     }
 
     /** As C has it, while this lives. */
-    globstash_condition c() const noexcept { return {kind, number, bytes.data(), bytes.size()}; }
+    globstash_condition c() const noexcept { return {kind, number, nullptr, bytes.data(), bytes.size()}; }
 
 private:
     explicit condition(int its_kind, revision_t its_number = 0, std::string_view its_bytes = {})
@@ -439,7 +439,7 @@ public:
             it.only_if = one.before.c();
             it.ttl_ms = one.ttl_ms;
             if (one.kind == GLOBSTASH_DO_SET) {
-                it.value = one.text.data();
+                it.data = one.text.data();
                 it.length = one.text.size();
             } else if (one.kind == GLOBSTASH_DO_INCREMENT) {
                 it.by = one.text.c_str();

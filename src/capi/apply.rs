@@ -7,9 +7,7 @@ use libc::size_t;
 
 use crate::client::{Batch, Error};
 
-use super::arguments::{
-    key as read_key, milliseconds, missing, stash as of, text, value as read_value,
-};
+use super::arguments::{key as read_key, milliseconds, missing, stash as of, text, text_or_bytes};
 use super::calls::changed;
 use super::failure::{Code, Failure, guard};
 use super::stash::Stash;
@@ -43,9 +41,11 @@ pub struct Step {
     /// Only if the variable is like this before the first of all steps; else none of them is done, and
     /// it is GLOBSTASH_ERROR_CONDITION.
     pub only_if: Condition,
-    /// For GLOBSTASH_DO_SET: the value, any bytes.
-    pub value: *const c_void,
-    /// How many bytes the value has, of a text strlen(3). Left out it is 0: an empty value is set.
+    /// For GLOBSTASH_DO_SET: the value, a text.
+    pub value: *const c_char,
+    /// Or any bytes. If both are NULL, an empty value is set.
+    pub data: *const c_void,
+    /// How many bytes `data` has.
     pub length: size_t,
     /// For GLOBSTASH_DO_SET: it is deleted after so many milliseconds, see globstash_terms; 0: it stays.
     pub ttl_ms: i64,
@@ -61,7 +61,7 @@ pub struct Step {
 ///
 ///     globstash_step take[] = {
 ///         { .kind = GLOBSTASH_DO_DELETE, .key = "queue/1", .only_if = { .kind = GLOBSTASH_IF_DEFINED } },
-///         { .kind = GLOBSTASH_DO_SET, .key = "taken/1", .value = "wash up", .length = 7 },
+///         { .kind = GLOBSTASH_DO_SET, .key = "taken/1", .value = "wash up" },
 ///         { .kind = GLOBSTASH_DO_INCREMENT, .key = "count/taken", .by = "1" },
 ///     };
 ///     int result = globstash_apply(GLOBSTASH_DEFAULT, take, 3, NULL);
@@ -158,7 +158,7 @@ impl Step {
             kind if kind == Do::Delete as c_int => Ok(batch.delete(key)),
             kind if kind == Do::Set as c_int => {
                 // SAFETY: passed on to the caller.
-                let value = unsafe { read_value(self.value.cast(), self.length) }?;
+                let value = unsafe { text_or_bytes(self.value, self.data, self.length) }?;
                 match self.ttl_ms {
                     0 => Ok(batch.set(key, value)),
                     ttl => match milliseconds(ttl) {
@@ -178,9 +178,10 @@ impl Step {
 
     /// Whoever sets what is for another kind has mistaken the one for the other.
     fn has_only_what_it_uses(&self) -> Result<(), Failure> {
-        let has_value = !self.value.is_null() || self.length != 0 || self.ttl_ms != 0;
-        if has_value && self.kind != Do::Set as c_int {
-            return Err(wrong("value, length and ttl_ms are for GLOBSTASH_DO_SET"));
+        let has_value = !self.value.is_null() || !self.data.is_null() || self.length != 0;
+        if (has_value || self.ttl_ms != 0) && self.kind != Do::Set as c_int {
+            let these = "value, data, length and ttl_ms are for GLOBSTASH_DO_SET";
+            return Err(wrong(these));
         }
         if !self.by.is_null() && self.kind != Do::Increment as c_int {
             return Err(wrong("by is for GLOBSTASH_DO_INCREMENT"));

@@ -4,7 +4,7 @@
 //! The duties of a caller stand in the header: pointers are NULL or lead to what the function says,
 //! and stay valid and unchanged while it runs.
 
-use std::ffi::{CStr, c_char, c_uint};
+use std::ffi::{CStr, c_char, c_uint, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
@@ -154,6 +154,28 @@ pub(super) unsafe fn value(value: *const u8, length: size_t) -> Result<Value, Fa
         // SAFETY: passed on to the caller.
         _ => Ok(unsafe { slice::from_raw_parts(value, length) }.into()),
     }
+}
+
+/// A value that a structure has as a text or as bytes.
+///
+/// # Safety
+///
+/// The text is NULL or ends with NUL; the bytes are as with [`value`].
+pub(super) unsafe fn text_or_bytes(
+    text: *const c_char,
+    bytes: *const c_void,
+    length: size_t,
+) -> Result<Value, Failure> {
+    if text.is_null() {
+        // SAFETY: passed on to the caller.
+        return unsafe { value(bytes.cast(), length) };
+    }
+    if !bytes.is_null() || length != 0 {
+        let both = "data and length are for bytes: not with value, which is a text";
+        return Err(Failure::new(Code::Argument, both));
+    }
+    // SAFETY: passed on to the caller.
+    Ok(unsafe { CStr::from_ptr(text) }.to_bytes().into())
 }
 
 /// Puts a result where the caller wants it, if it does.

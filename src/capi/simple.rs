@@ -135,6 +135,7 @@ pub unsafe extern "C" fn globstash_wait(
         kind: If::Defined as c_int,
         revision: 0,
         value: ptr::null(),
+        data: ptr::null(),
         length: 0,
     };
     let (buffer, revision) = (buffer.cast(), ptr::null_mut());

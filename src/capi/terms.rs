@@ -1,12 +1,12 @@
 //! What a variable must be like, and on which terms it is set, as C says it.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 
 use libc::size_t;
 
 use crate::client::{self, Revision, Until};
 
-use super::arguments::{milliseconds, value};
+use super::arguments::{milliseconds, text_or_bytes};
 use super::failure::{Code, Failure};
 
 /// What a variable must be like: the `kind` of a globstash_condition.
@@ -39,9 +39,11 @@ pub struct Condition {
     pub kind: c_int,
     /// For GLOBSTASH_IF_REVISION and GLOBSTASH_IF_CHANGED.
     pub revision: u64,
-    /// For GLOBSTASH_IF_VALUE.
-    pub value: *const c_void,
-    /// How many bytes the value has, of a text strlen(3). Left out it is 0: an empty value is meant.
+    /// For GLOBSTASH_IF_VALUE: the value, a text.
+    pub value: *const c_char,
+    /// Or any bytes. If both are NULL, an empty value is meant.
+    pub data: *const c_void,
+    /// How many bytes `data` has.
     pub length: size_t,
 }
 
@@ -99,7 +101,8 @@ impl Condition {
             }
             // SAFETY: passed on to the caller.
             kind if kind == If::Value as c_int => {
-                client::Condition::value(unsafe { value(self.value.cast(), self.length) }?)
+                let value = unsafe { text_or_bytes(self.value, self.data, self.length) };
+                client::Condition::value(value?)
             }
             kind if kind == If::Changed as c_int => {
                 return Err(wrong("GLOBSTASH_IF_CHANGED is only for waiting"));
@@ -133,7 +136,7 @@ impl Terms {
     ///
     /// # Safety
     ///
-    /// The value of its condition is NULL, or has its length.
+    /// Their condition is as it says.
     pub(super) unsafe fn read(&self) -> Result<client::Terms, Failure> {
         // What a later version adds must not be left out in silence.
         if self.reserved_int != 0 || self.reserved != [0; 4] {

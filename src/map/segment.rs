@@ -24,7 +24,7 @@ use super::words::{self, SHORT, Words};
 /// Bytes in a word.
 const WORD: usize = size_of::<u64>();
 
-/// Words that every memory file has: those before the first page of the arena.
+/// Words that every map has: those before the first page of the arena.
 const LEAST: usize = FIRST_PAGE as usize * PAGE;
 
 /// Bytes in two words, which longer values are copied in.

@@ -88,8 +88,8 @@ static void take(const char *key, const char *word)
     snprintf(taken, sizeof taken, "%s/taken", key);
     globstash_step steps[] = {
         { .kind = GLOBSTASH_DO_DELETE, .key = key,
-          .only_if = { .kind = GLOBSTASH_IF_VALUE, .value = value, .length = length } },
-        { .kind = GLOBSTASH_DO_SET, .key = taken, .value = value, .length = length },
+          .only_if = { .kind = GLOBSTASH_IF_VALUE, .data = value, .length = length } },
+        { .kind = GLOBSTASH_DO_SET, .key = taken, .data = value, .length = length },
     };
     int result = globstash_apply(GLOBSTASH_DEFAULT, steps, 2, NULL);
     if (result == GLOBSTASH_ERROR_CONDITION)

@@ -16,7 +16,7 @@ static void all_of_them(void)
     CHECK(globstash_set("queue/1", "wash up") == 0);
     globstash_step take[] = {
         {.kind = GLOBSTASH_DO_DELETE, .key = "queue/1", .only_if = {.kind = GLOBSTASH_IF_DEFINED}},
-        {.kind = GLOBSTASH_DO_SET, .key = "taken/1", .value = "a\0b", .length = 3},
+        {.kind = GLOBSTASH_DO_SET, .key = "taken/1", .data = "a\0b", .length = 3},
         {.kind = GLOBSTASH_DO_INCREMENT, .key = "count/taken", .by = "1"},
         {.kind = GLOBSTASH_DO_INCREMENT, .key = "count/taken", .by = "0.5"},
         {.kind = GLOBSTASH_DO_SET, .key = "taken/nothing"},
@@ -37,10 +37,10 @@ static void none_of_them(void)
     CHECK(globstash_set_at(DEFAULT, "job", "open", 4, NULL, &before) == 0);
     CHECK(globstash_set_at(DEFAULT, "number", "1", 1, NULL, &number) == 0);
     globstash_step steps[] = {
-        {.kind = GLOBSTASH_DO_SET, .key = "first", .value = "1", .length = 1},
+        {.kind = GLOBSTASH_DO_SET, .key = "first", .value = "1"},
         {.kind = GLOBSTASH_DO_DELETE, .key = "number"},
-        {.kind = GLOBSTASH_DO_SET, .key = "job", .value = "mine", .length = 4,
-         .only_if = {.kind = GLOBSTASH_IF_VALUE, .value = "closed", .length = 6}},
+        {.kind = GLOBSTASH_DO_SET, .key = "job", .value = "mine",
+         .only_if = {.kind = GLOBSTASH_IF_VALUE, .value = "closed"}},
     };
     /* The last condition fails, and so do the steps before it. */
     FAILS(globstash_apply(DEFAULT, steps, COUNT(steps), &revision), GLOBSTASH_ERROR_CONDITION,
@@ -55,7 +55,7 @@ static void none_of_them(void)
     CHECK(revision == 0 && globstash_exists("first") == 0 && holds("number", "1"));
     /* A change that cannot be made. */
     globstash_step impossible[] = {
-        {.kind = GLOBSTASH_DO_SET, .key = "first", .value = "1", .length = 1},
+        {.kind = GLOBSTASH_DO_SET, .key = "first", .value = "1"},
         {.kind = GLOBSTASH_DO_INCREMENT, .key = "job", .by = "1"},
     };
     FAILS(globstash_apply(DEFAULT, impossible, 2, NULL), GLOBSTASH_ERROR_NUMBER, "job does not hold");
@@ -67,7 +67,6 @@ static void none_of_them(void)
     /* The same without what stood in the way. */
     steps[2].key = "job";
     steps[2].only_if.value = "open";
-    steps[2].only_if.length = 4;
     CHECK(globstash_apply(DEFAULT, steps, COUNT(steps), NULL) == 0);
     CHECK(holds("first", "1") && holds("job", "mine") && globstash_exists("number") == 0);
 }
@@ -77,8 +76,8 @@ static void together_for_those_who_watch(void)
     globstash_event event;
     uint64_t revision = 0;
     globstash_step both[] = {
-        {.kind = GLOBSTASH_DO_SET, .key = "screen/width", .value = "1920", .length = 4},
-        {.kind = GLOBSTASH_DO_SET, .key = "screen/height", .value = "1080", .length = 4,
+        {.kind = GLOBSTASH_DO_SET, .key = "screen/width", .value = "1920"},
+        {.kind = GLOBSTASH_DO_SET, .key = "screen/height", .value = "1080",
          .ttl_ms = 1},
     };
     globstash_watch *watch = globstash_watch_open(DEFAULT, "screen/", GLOBSTASH_FROM_NOW);
@@ -124,6 +123,11 @@ static void what_is_refused(void)
             {.kind = GLOBSTASH_DO_INCREMENT, .key = "a"});
     REFUSED(GLOBSTASH_ERROR_ARGUMENT, "steps[1]: the value is NULL",
             {.kind = GLOBSTASH_DO_SET, .key = "a", .length = 1});
+    REFUSED(GLOBSTASH_ERROR_ARGUMENT, "steps[1]: data and length are for bytes",
+            {.kind = GLOBSTASH_DO_SET, .key = "a", .value = "b", .length = 1});
+    REFUSED(GLOBSTASH_ERROR_ARGUMENT, "steps[1]: data and length are for bytes",
+            {.kind = GLOBSTASH_DO_DELETE, .key = "a",
+             .only_if = {.kind = GLOBSTASH_IF_VALUE, .value = "b", .data = "b"}});
     REFUSED(GLOBSTASH_ERROR_ARGUMENT, "steps[1]: ttl_ms is negative",
             {.kind = GLOBSTASH_DO_SET, .key = "a", .ttl_ms = -1});
     REFUSED(GLOBSTASH_ERROR_ARGUMENT, "ttl_ms are for GLOBSTASH_DO_SET",
@@ -156,7 +160,7 @@ static void as_many_as_can_be(void)
     const size_t mib = 1 << 20;
     char *large = calloc(mib + 1, 1);
     CHECK(large != NULL);
-    globstash_step step = {.kind = GLOBSTASH_DO_SET, .key = "large", .value = large, .length = mib};
+    globstash_step step = {.kind = GLOBSTASH_DO_SET, .key = "large", .data = large, .length = mib};
     CHECK(globstash_apply(DEFAULT, &step, 1, NULL) == 0);
     CHECK(globstash_get("large", NULL, 0) == (ssize_t)mib);
     step.length++;

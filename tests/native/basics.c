@@ -75,7 +75,7 @@ static void conditions(void)
     FAILS(globstash_set_at(DEFAULT, "lock", "you", 3, &first, &found), GLOBSTASH_ERROR_CONDITION,
           "lock is defined (revision");
     CHECK(found == revision);
-    globstash_terms mine = {.only_if = {.kind = GLOBSTASH_IF_VALUE, .value = "me", .length = 2}};
+    globstash_terms mine = {.only_if = {.kind = GLOBSTASH_IF_VALUE, .value = "me"}};
     CHECK(globstash_set_at(DEFAULT, "lock", "me", 2, &mine, &revision) == 0);
     globstash_condition before = {.kind = GLOBSTASH_IF_REVISION, .revision = found};
     FAILS(globstash_delete_at(DEFAULT, "lock", &before, &found), GLOBSTASH_ERROR_CONDITION, "lock");

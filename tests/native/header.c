@@ -3,11 +3,11 @@
 
 /* Programs that were compiled with an earlier version count on these. */
 #define MUST_BE(name, what) typedef char name[(what) ? 1 : -1]
-MUST_BE(condition, sizeof(globstash_condition) == 32);
-MUST_BE(terms, sizeof(globstash_terms) == 88);
+MUST_BE(condition, sizeof(globstash_condition) == 40);
+MUST_BE(terms, sizeof(globstash_terms) == 96);
 MUST_BE(entry, sizeof(globstash_entry) == 112);
 MUST_BE(event, sizeof(globstash_event) == 88);
-MUST_BE(step, sizeof(globstash_step) == 112);
+MUST_BE(step, sizeof(globstash_step) == 128);
 MUST_BE(position, sizeof(globstash_position) == 64);
 
 int main(void)
