@@ -399,6 +399,68 @@ fn what_was_told_by_the_service_that_took_the_place_of_a_lost_one_is_read() {
     }
 }
 
+/// When one had found the other map, another one still went on with that of the lost service.
+#[test]
+fn what_one_reader_was_told_no_other_of_this_program_reads_older() {
+    let mut daemon = Daemon::start();
+    let (mut client, first) = attach(&daemon);
+    let second = client.attach().unwrap();
+    for _ in 0..10 {
+        client.set("k", "old").unwrap();
+        for stash in [&first, &second] {
+            assert_eq!(stash.get("k").unwrap(), Some("old".into()));
+        }
+        daemon.signal(Signal::KILL);
+        daemon.wait();
+        assert_eq!(second.get("k").unwrap(), Some("old".into()));
+        daemon.restart();
+        // Looks, and does not wait for what it finds: it has looked just now.
+        second.get("k").unwrap();
+        // Has not looked yet, and waits a moment.
+        if first.get("k").unwrap().is_none() {
+            assert_eq!(second.get("k").unwrap(), None);
+        }
+    }
+}
+
+/// The one that took the place of a lost one may be lost as well. What the first knew is read on while
+/// nobody is there, and not for 20 ms longer.
+#[test]
+fn nothing_older_is_read_once_somebody_is_there_again() {
+    let mut daemon = Daemon::start();
+    let (mut client, stash) = attach(&daemon);
+    for signal in [Signal::KILL, Signal::TERM].repeat(5) {
+        client.set("k", "old").unwrap();
+        assert_eq!(stash.get("k").unwrap(), Some("old".into()));
+        daemon.signal(Signal::KILL);
+        daemon.restart();
+        client.set("k", "new").unwrap();
+        daemon.signal(signal);
+        daemon.wait();
+        for _ in 0..3 {
+            assert_eq!(stash.get("k").unwrap(), Some("old".into()));
+        }
+        daemon.restart();
+        assert_eq!(stash.get("k").unwrap(), None);
+    }
+}
+
+/// A child that has called the service before it was lost was told nothing that is newer than the map.
+#[test]
+fn a_child_that_has_called_reads_on_after_a_crash() {
+    let daemon = Daemon::start();
+    let (mut client, stash) = attach(&daemon);
+    client.set("k", "old").unwrap();
+    let child = fork(|| {
+        let mut client = daemon.client();
+        client.set("k", "new").unwrap();
+        daemon.signal(Signal::KILL);
+        eventually("the service is lost", || !stash.is_served());
+        assert_eq!(stash.get("k").unwrap(), Some("new".into()));
+    });
+    assert_eq!(end_of(child), 0);
+}
+
 #[test]
 fn a_forked_process_reads_on_its_own() {
     let mut daemon = Daemon::start();
