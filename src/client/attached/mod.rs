@@ -81,7 +81,8 @@ pub enum WhenGone {
 /// with up to 10 ms for the answer, then without waiting. So if a service is lost with its memory,
 /// which nobody looked after, the variables of the one that takes its place are seen after some
 /// 20 ms, and until then what the lost one knew; but as soon as that one has answered this program, at
-/// the same address, nothing older is read any more than what it was told.
+/// the same address, nothing older is read any more than what it was told, unless that one is lost as
+/// well, for as long as nobody listens there.
 ///
 /// A variable that expires is deleted by the service, and there until it has done so: after its time
 /// has run out it can be read as long as the service is away or hangs.

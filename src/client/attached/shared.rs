@@ -152,13 +152,14 @@ impl Shared {
         if self.when_gone == WhenGone::Fail {
             return Ok(Then::Ask);
         }
-        // A child that reads here for the first time hears of doubts only from now on.
+        // Who begins here may have to hear of a doubt first.
         let own = self.own();
-        let doubts = self.doubts();
-        if doubts != self.settled.load(Ordering::Acquire) {
-            let then = self.follow(number, Then::Take, Then::Take)?;
-            self.settled.fetch_max(doubts, Ordering::AcqRel);
-            return Ok(then);
+        if self.doubts() != self.settled.load(Ordering::Acquire) {
+            // If nobody is there, or no longer, the doubt remains, for the next read.
+            return match self.follow(number, Then::Take, Then::Take) {
+                Err(Error::Lost { .. }) => Ok(Then::Take),
+                then => then,
+            };
         }
         Ok(self.look(own, number))
     }
@@ -211,15 +212,21 @@ impl Shared {
             return Ok(Then::Again);
         }
         *waiting = None;
-        match Offer::wait_for(&self.route) {
-            Ok((_, offer)) if offer.instance() == self.instance() => Ok(same),
-            Ok((_, offer)) => {
-                self.read_on(&offer);
-                Ok(Then::Again)
+        let doubts = self.doubts();
+        let offer = match Offer::wait_for(&self.route) {
+            Ok((_, offer)) => offer,
+            Err(Error::Unreachable { .. }) if self.when_gone == WhenGone::Serve => {
+                return Ok(nobody);
             }
-            Err(Error::Unreachable { .. }) if self.when_gone == WhenGone::Serve => Ok(nobody),
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        };
+        // Who is asked now is not older than who has answered before.
+        self.settled.fetch_max(doubts, Ordering::AcqRel);
+        if offer.instance() == self.instance() {
+            return Ok(same);
         }
+        self.read_on(&offer);
+        Ok(Then::Again)
     }
 
     /// There is no map: perhaps there can be one by now. Tells whether there is.
@@ -250,6 +257,8 @@ impl Shared {
         if let Some(before) = before {
             before.reader.words().give_back();
         }
+        // The other readers of this program must not tell what is older from now on.
+        heard(&self.route.address);
     }
 
     pub(super) fn is_at(&self, address: &Address) -> bool {

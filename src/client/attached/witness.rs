@@ -7,7 +7,7 @@
 //! enough, and no call after that, and no read, does anything for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use super::super::address::Address;
 use super::shared::Shared;
@@ -21,7 +21,7 @@ static WITNESSES: Own<Mutex<Witnesses>> = Own::new();
 #[derive(Debug, Default)]
 struct Witnesses {
     all: Vec<Weak<Shared>>,
-    /// Whether anything was heard while somebody reads in a map.
+    /// Whether anything was heard, by this process, while somebody reads in a map.
     has_heard: bool,
 }
 
@@ -45,6 +45,9 @@ impl Drop for Reading {
 /// This one is told from now on. Returns whether something was heard before, that it was not told of.
 pub(super) fn register(reader: &Weak<Shared>) -> bool {
     let mut witnesses = witnesses();
+    if witnesses.all.iter().any(|known| known.ptr_eq(reader)) {
+        return false;
+    }
     witnesses.all.retain(|known| known.strong_count() > 0);
     witnesses.all.push(reader.clone());
     witnesses.has_heard
@@ -66,6 +69,20 @@ pub(in super::super) fn heard(address: &Address) {
 }
 
 fn witnesses() -> MutexGuard<'static, Witnesses> {
-    let witnesses = WITNESSES.get(|_| Mutex::default());
+    let witnesses = WITNESSES.get(|parent| {
+        let all = parent.map_or_else(Vec::new, readers_of_parent);
+        let has_heard = false;
+        Mutex::new(Witnesses { all, has_heard })
+    });
     witnesses.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A child goes on with the maps of its parent. None if a thread was changing that list as it forked: then
+/// each is told of when it is first needed.
+fn readers_of_parent(parent: &Mutex<Witnesses>) -> Vec<Weak<Shared>> {
+    match parent.try_lock() {
+        Ok(witnesses) => witnesses.all.clone(),
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().all.clone(),
+        Err(TryLockError::WouldBlock) => Vec::new(),
+    }
 }
