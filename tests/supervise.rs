@@ -832,8 +832,7 @@ fn a_program_that_hangs_or_is_killed_is_not_waited_for() {
         let fresh = Fresh::new();
         let (command, service) = installed(&fresh);
         fs::remove_file(&service).unwrap();
-        fs::write(&service, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&service, PermissionsExt::from_mode(0o755)).unwrap();
+        write_program(&service, &format!("#!/bin/sh\n{script}\n"));
         let mut get = fresh.program(command.to_str().unwrap(), ["--user", "get", "a"]);
         let output = get.output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{output:?}");
