@@ -25,8 +25,9 @@ const PAGE: usize = size_of::<AtomicU64>();
 /// A process, of those that were forked from one another. For programs that keep what a child must not
 /// use together with its parent, such as a [`Client`](crate::Client) or a [`Watch`](crate::Watch).
 ///
-/// Unlike process IDs, which are given again, and which a child in a name space of its own can have from
-/// its parent, no two of them have the same. It is told by a load, without a system call.
+/// No process has the same as one that it descends from: unlike with process IDs, which a child in a name
+/// space of its own can have from its parent. Two children of one parent may have the same, and have nothing
+/// of one another's. Mostly it is told by a load, without a system call.
 ///
 /// ```
 /// use globstash::Process;
