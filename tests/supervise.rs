@@ -826,6 +826,8 @@ fn a_program_that_cannot_be_executed_is_passed_over() {
 fn a_program_that_hangs_or_is_killed_is_not_waited_for() {
     for (script, sentence) in [
         ("exec sleep 1000", "is not ready after 15 s"),
+        // For the one that was to be started, not for that of the machine.
+        ("exec sleep 1001", "globstashd --supervise --user\n"),
         ("kill -KILL $$", "said nothing: signal: 9 (SIGKILL)"),
         ("exit 7", "said nothing: exit status: 7"),
     ] {
