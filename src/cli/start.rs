@@ -81,10 +81,11 @@ fn begin(place: Place) -> Result<(), String> {
         return Err(problem);
     };
     let mut command = Command::new(&program);
-    command.arg("--supervise");
-    if place == Place::User {
-        command.arg("--user");
-    }
+    let arguments: &[&str] = match place {
+        Place::User => &["--supervise", "--user"],
+        Place::Machine => &["--supervise"],
+    };
+    command.args(arguments);
     // Nothing of ours is to outlive us with it.
     command.env_clear().current_dir("/");
     command.envs(env::var_os(VARIABLE).map(|value| (VARIABLE, value)));
@@ -93,7 +94,7 @@ fn begin(place: Place) -> Result<(), String> {
     let output = run(command).map_err(|error| format!("cannot run {place}: {error}"))?;
     let Some(output) = output else {
         let limit = START.as_secs();
-        let by_hand = format!("see what it does: {place} --supervise");
+        let by_hand = format!("see what it does: {place} {}", arguments.join(" "));
         return Err(format!("{place} is not ready after {limit} s\n  {by_hand}"));
     };
     let said = String::from_utf8_lossy(&output.stderr);
