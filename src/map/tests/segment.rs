@@ -7,7 +7,7 @@ use std::thread;
 use crate::map::layout::State;
 use crate::map::reader::{Answer, Handle, Reader};
 use crate::map::recovery::Unfit;
-use crate::map::segment::View;
+use crate::map::segment::{Unacceptable, View};
 use crate::map::{Limits, Map, Origin, Revision, Segment, Stamp};
 
 const LIMITS: Limits = Limits {
@@ -187,4 +187,18 @@ fn memory_can_be_given_back_while_it_is_read() {
             reader.words().give_back();
         });
     }
+}
+
+/// Of which there need not be any: that it is in large pages is seen before anything is read.
+#[test]
+fn a_file_in_large_pages_is_no_map() {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+
+    const LENGTH: u64 = 4 << 20;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB;
+    let file = memfd_create("large", flags).unwrap();
+    ftruncate(&file, LENGTH).unwrap();
+    fcntl_add_seals(&file, SealFlags::SHRINK).unwrap();
+    let refused = View::accept(file.as_fd(), LENGTH, 1).err();
+    assert_eq!(refused, Some(Unacceptable::Scarce));
 }
