@@ -52,6 +52,19 @@ noticed! {
     blocks_are_copied_before_they_are_moved: without MoveContent, crash(Scenario::Sparse);
 }
 
+/// What a glance that finds its key does not share with a search is noticed there as well.
+#[test]
+fn a_glance_needs_the_fences_too() {
+    let fences = [
+        Protection::ReaderFence,
+        Protection::ReuseFence,
+        Protection::PublishOrder,
+    ];
+    for fence in fences {
+        assert_noticed(fence, || loom(&loom::GLANCE));
+    }
+}
+
 fn crash(scenario: Scenario) {
     let mut figures = crash::Figures::default();
     for seed in 0..SEEDS {
