@@ -6,7 +6,7 @@ use libc::ssize_t;
 
 use crate::client::Handle;
 
-use super::arguments::{key as read_key, object, stash as of};
+use super::arguments::{key as read_key, missing, object, put, stash as of};
 use super::failure::{Failure, guard, guard_pointer};
 use super::handle::close;
 use super::stash::Stash;
@@ -69,10 +69,12 @@ pub unsafe extern "C" fn globstash_variable_get(
     value: *mut *const c_char,
 ) -> ssize_t {
     // SAFETY: passed on to the caller.
-    if let (Some(variable), Some(value)) = unsafe { (variable.as_ref(), value.as_mut()) }
+    if let Some(variable) = unsafe { variable.as_ref() }
+        && !value.is_null()
         && variable.is_current()
     {
-        *value = variable.value.as_ptr().cast();
+        // SAFETY: passed on to the caller.
+        unsafe { put(value, variable.value.as_ptr().cast()) };
         return variable.len();
     }
     // SAFETY: passed on to the caller.
@@ -115,16 +117,19 @@ unsafe extern "C" fn look(variable: *mut Variable) -> c_int {
 ///
 /// # Safety
 ///
-/// As of [`object`].
+/// As of [`object`] and [`put`].
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn read(variable: *mut Variable, value: *mut *const c_char) -> ssize_t {
     guard(|| {
         // SAFETY: passed on to the caller.
         let variable = unsafe { object(variable, "variable") }?;
+        if value.is_null() {
+            return Err(missing("value"));
+        }
+        let found = variable.get()?.as_ptr().cast();
         // SAFETY: passed on to the caller.
-        let value = unsafe { object(value, "value") }?;
-        *value = variable.get()?.as_ptr().cast();
+        unsafe { put(value, found) };
         Ok(variable.len())
     })
 }
