@@ -51,8 +51,9 @@
  * what is not defined. TIMES are in milliseconds, where nothing else is said.
  *
  * POINTERS that a function is given are NULL, where it says that this is allowed, or lead to what it
- * says, and that stays as it is while the function runs. Strings end with NUL. To leave out a result,
- * give NULL for it.
+ * says, and that stays as it is while the function runs: a value is not to be read into the memory in
+ * which its key stands. Strings end with NUL. To leave out a result, give NULL for it. Of a buffer, what
+ * is behind the NUL of the value may have been written as well.
  *
  * globstash(3) has examples, globstash.hpp is the same for C++17.
  */
