@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_void};
 
 use libc::{size_t, ssize_t};
 
-use crate::client::Revision;
+use crate::client::{Attached, Revision};
 
 use super::arguments::{
     fill, guard_buffer, key as read_key, key_bytes, missing, put, put_revision, room, stash as of,
@@ -33,11 +33,14 @@ pub unsafe extern "C" fn globstash_get_at(
     unsafe {
         let stash_if_any = stash_if_any(stash);
         let told = stash_if_any.and_then(|it| glance(it, key, buffer.cast(), size));
-        let Some((found, length)) = told else {
-            return search(stash, key, buffer, size, revision);
-        };
-        put_revision(revision, found);
-        length
+        match told {
+            Some(Some((found, length))) => {
+                put_revision(revision, found);
+                length
+            }
+            Some(None) => absent(key, buffer, size, revision),
+            None => search(stash, key, buffer, size, revision),
+        }
     }
 }
 
@@ -76,8 +79,9 @@ pub unsafe extern "C" fn globstash_get_alloc(
     })
 }
 
-/// Reads a variable if that is short, fits into the buffer, and is told at a glance. `None` also if
-/// anything is wrong. Cannot panic, which is why it needs no [`guard`].
+/// Reads a variable if that is short, fits into the buffer, and is told at a glance. `Some(None)` if
+/// it is not defined, or the key is none; `None` also if anything is wrong. Cannot panic, which is why
+/// it needs no [`guard`].
 ///
 /// # Safety
 ///
@@ -88,13 +92,39 @@ pub(super) unsafe fn glance(
     key: *const c_char,
     buffer: *mut u8,
     size: size_t,
-) -> Option<(Revision, ssize_t)> {
+) -> Option<Option<(Revision, ssize_t)>> {
     // SAFETY: passed on to the caller.
     unsafe {
         let (key, room) = (key_bytes(key)?, room(buffer, size)?);
-        let (revision, length) = stash.attached_before()?.copy_at_a_glance(key, room)?;
-        Some((revision, length.cast_signed()))
+        let told = stash.attached_before()?.copy_at_a_glance(key, room)?;
+        Some(told.map(|(revision, length)| (revision, length.cast_signed())))
     }
+}
+
+/// Does what [`globstash_get_at`] does, for what is not defined, as a glance told.
+///
+/// # Safety
+///
+/// As of [`read_key`], [`put_revision`] and [`fill`].
+#[cold]
+#[inline(never)]
+pub(super) unsafe extern "C" fn absent(
+    key: *const c_char,
+    buffer: *mut c_void,
+    size: size_t,
+    revision: *mut u64,
+) -> ssize_t {
+    let buffer = buffer.cast();
+    let read = || {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            Attached::check(read_key(key)?)?;
+            put_revision(revision, None);
+            fill(buffer, size, &[])
+        }
+    };
+    // SAFETY: passed on to the caller.
+    unsafe { guard_buffer(buffer, size, read) }
 }
 
 /// Does what [`globstash_get_at`] does, for whatever is not told at a glance.

@@ -31,10 +31,23 @@ pub unsafe extern "C" fn globstash_get(
     // SAFETY: passed on to the caller.
     unsafe {
         match get::glance(&DEFAULT, key, buffer.cast(), size) {
-            Some((_, length)) => length,
+            Some(Some((_, length))) => length,
+            Some(None) => absent(key, buffer, size),
             None => search(key, buffer, size),
         }
     }
+}
+
+/// Does what [`globstash_get`] does, as [`get::absent`].
+///
+/// # Safety
+///
+/// As there.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn absent(key: *const c_char, buffer: *mut c_char, size: size_t) -> ssize_t {
+    // SAFETY: passed on to the caller.
+    unsafe { get::absent(key, buffer.cast(), size, ptr::null_mut()) }
 }
 
 /// Does what [`globstash_get`] does, as [`get::search`].

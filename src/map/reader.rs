@@ -6,6 +6,7 @@
 //! were before; otherwise it begins again. The argument is in `docs/design.md`, "Why a value is
 //! never torn".
 
+use std::hint::cold_path;
 use std::sync::atomic::AtomicU64;
 
 use super::Revision;
@@ -110,17 +111,19 @@ impl<W: Words, C: Cell> Reader<W, C> {
     #[inline]
     pub(crate) fn get(&self, key: &[u8], value: &mut impl Room) -> Answer {
         match self.glance(key, value) {
-            Some(revision) => Answer::Found(revision),
+            Some(Some(revision)) => Answer::Found(revision),
+            Some(None) => Answer::Absent,
             None => self.search(key, value),
         }
     }
 
     /// Reads a variable if it stands where it is looked for first, as nearly all do, and its value is
-    /// short and there is room for it. `None` says nothing: then it is to be searched.
+    /// short and there is room for it; or tells that it is not defined, `Some(None)`, if the search for
+    /// it would end there. `None` says nothing: then it is to be searched.
     ///
     /// Without a call of anything, so that it becomes part of whoever calls it and saves no registers.
     #[inline(always)]
-    pub(crate) fn glance(&self, key: &[u8], value: &mut impl Room) -> Option<Revision> {
+    pub(crate) fn glance(&self, key: &[u8], value: &mut impl Room) -> Option<Option<Revision>> {
         let words = &self.words.lend();
         let header = &words.part(0, REDO_FIRST)?;
         let root = header.load(ROOT);
@@ -136,7 +139,9 @@ impl<W: Words, C: Cell> Reader<W, C> {
         words.acquire();
         let candidates = line.matching(hash.0);
         if candidates == 0 {
-            return None;
+            // What is there is read more often, and has no jump around this.
+            cold_path();
+            return (ends(line) && is_still(header, root)).then_some(None);
         }
         let n = candidates.trailing_zeros() as usize % LINE;
         let word = line.load(n);
@@ -156,7 +161,7 @@ impl<W: Words, C: Cell> Reader<W, C> {
         };
         let holds =
             holds_in(line, &spot) && (header.load(ROOT) == root || !kept(Protection::RootOfHit));
-        holds.then_some(content.revision)
+        holds.then_some(Some(content.revision))
     }
 
     /// Reads a variable, wherever it stands.
@@ -276,13 +281,11 @@ impl<W: Words, C: Cell> Reader<W, C> {
                     None => {}
                 }
             }
-            // Seen later than the candidates: the search is the more right to end here.
-            if line.row::<SLOTS>(0).contains(&EMPTY) {
+            if ends(line) {
                 break;
             }
         }
-        words.acquire();
-        match words.load(ROOT) == root || !kept(Protection::RootOfMiss) {
+        match is_still(words, root) {
             true => Attempt::Absent,
             false => Attempt::Torn,
         }
@@ -329,6 +332,20 @@ impl<W: Words, C: Cell> Reader<W, C> {
             Some(state) => Answer::Ended(state),
         }
     }
+}
+
+/// Whether the search for a key ends in this line. To be asked after its candidates were looked at: of what
+/// is seen later it is the more right to say so.
+#[inline(always)]
+fn ends(line: &impl Words) -> bool {
+    line.row::<SLOTS>(0).contains(&EMPTY)
+}
+
+/// Whether the root is still the one in whose table something was not found.
+#[inline(always)]
+fn is_still(header: &impl Words, root: u64) -> bool {
+    header.acquire();
+    header.load(ROOT) == root || !kept(Protection::RootOfMiss)
 }
 
 /// What a block says, if it is of this key.

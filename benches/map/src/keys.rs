@@ -48,10 +48,19 @@ pub struct Questions {
 impl Questions {
     /// `length` of the keys below `count`.
     pub fn new(count: usize, length: usize) -> Self {
+        Self::from(0, count, length)
+    }
+
+    /// `length` of as many keys behind those below `count`.
+    pub fn beyond(count: usize, length: usize) -> Self {
+        Self::from(count, count, length)
+    }
+
+    fn from(first: usize, count: usize, length: usize) -> Self {
         let mut random = Random::new();
         let keys = (0..length)
             .map(|_| {
-                let key = key(random.below(count)).into_bytes();
+                let key = key(first + random.below(count)).into_bytes();
                 key.try_into().expect("keys have 16 bytes")
             })
             .collect();

@@ -136,7 +136,8 @@ impl Attached {
     #[inline]
     pub fn get_into(&self, key: &str, value: &mut Vec<u8>) -> Result<Option<Revision>, Error> {
         match self.glance(key.as_bytes(), value) {
-            Some(revision) => Ok(Some(revision)),
+            Some(Some(revision)) => Ok(Some(revision)),
+            Some(None) => Self::absent(key, value),
             None => self.get_anew(key, value),
         }
     }
@@ -161,25 +162,26 @@ impl Attached {
     /// ```
     #[inline]
     pub fn get_at_once(&self, key: &str, value: &mut Vec<u8>) -> Option<Option<Revision>> {
-        if let Some(revision) = self.glance(key.as_bytes(), value) {
-            return Some(Some(revision));
+        match self.glance(key.as_bytes(), value) {
+            Some(Some(revision)) => return Some(Some(revision)),
+            Some(None) => return Self::absent(key, value).ok(),
+            None => {}
         }
         match self.look(key.as_bytes(), value)? {
             Answer::Found(revision) => Some(Some(Revision(revision.0))),
-            Answer::Absent if key::check(key).is_ok() => {
-                value.clear();
-                Some(None)
-            }
+            Answer::Absent => Self::absent(key, value).ok(),
             _ => None,
         }
     }
 
-    /// Reads a variable if the map of a service has it where it is looked for first.
+    /// Reads a variable if the map of a service has it where it is looked for first, or tells there that
+    /// there is none, which may be because the key is none.
     #[inline(always)]
-    fn glance(&self, key: &[u8], value: &mut impl Room) -> Option<Revision> {
+    fn glance(&self, key: &[u8], value: &mut impl Room) -> Option<Option<Revision>> {
         let reader = &self.shared.map()?.reader;
-        let revision = reader.glance(key, value)?;
-        reader.is_served().then_some(Revision(revision.0))
+        let told = reader.glance(key, value)?;
+        let revision = told.map(|revision| Revision(revision.0));
+        reader.is_served().then_some(revision)
     }
 
     /// What the map of a service tells, if there are both.
@@ -277,7 +279,7 @@ impl Attached {
     }
 
     /// What is not defined may be what cannot be.
-    fn check(key: &str) -> Result<(), Error> {
+    pub(crate) fn check(key: &str) -> Result<(), Error> {
         key::check(key).map_err(|flaw| Error::InvalidKey {
             key: key.to_owned(),
             reason: flaw.to_string(),

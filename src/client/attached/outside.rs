@@ -13,18 +13,21 @@ use crate::wire::key;
 
 impl Attached {
     /// Reads a variable if that is short, there is room for it, and the map tells it at a glance: its revision
-    /// and how long it is. Does not panic.
+    /// and how long it is. `Some(None)` if it is not
+    /// defined, which may be because the key is none. Does not panic.
     #[inline(always)]
     pub(crate) fn copy_at_a_glance(
         &self,
         key: &[u8],
         room: &mut [MaybeUninit<u8>],
-    ) -> Option<(Revision, usize)> {
+    ) -> Option<Option<(Revision, usize)>> {
         let mut value = Outside::new(room);
-        let revision = self.glance(key, &mut value)?;
+        let Some(revision) = self.glance(key, &mut value)? else {
+            return Some(None);
+        };
         let len = value.len;
         value.end();
-        Some((revision, len))
+        Some(Some((revision, len)))
     }
 
     /// Reads a variable if the map tells it at once, and there is a key or none: its revision, if it is

@@ -102,6 +102,45 @@ pub fn uniform(bench: &Bench) -> io::Result<Vec<Judgement>> {
     ])
 }
 
+pub fn absent(bench: &Bench) -> io::Result<Vec<Judgement>> {
+    let numbers = shuffled(FEW);
+    let map = subject::filled(numbers.iter().copied())?;
+    let ours = subject::reader(&map)?;
+    let attached = subject::attached(numbers.iter().copied())?;
+    let hash_map: HashMap = numbers.iter().map(|&n| (key(n), value(n))).collect();
+
+    let names = [
+        "globstash, mapped",
+        "hashbrown<String, String>",
+        "globstash, Attached::get_into",
+    ];
+    let mut questions = Questions::beyond(FEW, 4096);
+    let readings = interleave(bench.rounds(), names.len(), |case| match case {
+        0 => miss(bench, &ours, &mut questions),
+        1 => miss(bench, &hash_map, &mut questions),
+        _ => miss(bench, &attached, &mut questions),
+    })?;
+    let lines = lines(&names, &readings);
+    table("get of what is not defined, keys of 16 bytes", "ns", &lines);
+    let public = lines[2].figure.over(&lines[1].figure).median();
+    Ok(vec![
+        Judgement::new("Attached::get_into, not defined / hashbrown", public, " ×"),
+        Judgement::new(
+            "mapped get, not defined / hashbrown",
+            ratio(&lines, 1),
+            " ×",
+        ),
+    ])
+}
+
+fn miss(bench: &Bench, peer: &impl Get, questions: &mut Questions) -> io::Result<f64> {
+    let mut value = Vec::new();
+    bench.pace(|| match peer.get(questions.next(), &mut value)? {
+        false => Ok(()),
+        true => Err(io::Error::other("a key has a value that has none")),
+    })
+}
+
 pub fn get(bench: &Bench, peer: &impl Get, questions: &mut Questions) -> io::Result<f64> {
     let mut value = Vec::new();
     bench.pace(|| {

@@ -21,7 +21,7 @@ pub struct Row {
     pub run: fn(&Bench) -> io::Result<Vec<Judgement>>,
 }
 
-const ALL: [Row; 9] = [
+const ALL: [Row; 10] = [
     Row {
         name: "hot",
         about: "get by name, 1,000 keys",
@@ -31,6 +31,11 @@ const ALL: [Row; 9] = [
         name: "uniform",
         about: "get by name, 1,000,000 keys, each as likely as another",
         run: get::uniform,
+    },
+    Row {
+        name: "absent",
+        about: "get by name of what is not defined, next to 1,000 keys",
+        run: get::absent,
     },
     Row {
         name: "handle",
