@@ -122,15 +122,7 @@ pub fn absent(bench: &Bench) -> io::Result<Vec<Judgement>> {
     })?;
     let lines = lines(&names, &readings);
     table("get of what is not defined, keys of 16 bytes", "ns", &lines);
-    let public = lines[2].figure.over(&lines[1].figure).median();
-    Ok(vec![
-        Judgement::new("Attached::get_into, not defined / hashbrown", public, " ×"),
-        Judgement::new(
-            "mapped get, not defined / hashbrown",
-            ratio(&lines, 1),
-            " ×",
-        ),
-    ])
+    Ok(Vec::new())
 }
 
 fn miss(bench: &Bench, peer: &impl Get, questions: &mut Questions) -> io::Result<f64> {
