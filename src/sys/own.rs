@@ -179,6 +179,7 @@ fn make() -> Option<*mut AtomicU64> {
 
 #[cfg(all(test, feature = "service"))]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::thread;
 
@@ -280,6 +281,36 @@ mod tests {
             scope.spawn(start).join().unwrap()
         });
         assert_eq!((status, *own.get(|_| 2)), (0, 1));
+    }
+
+    /// A thread of the parent that the child does not have was in the midst of changing it.
+    #[test]
+    fn a_child_drops_nothing_that_was_being_changed() {
+        static DROPPED: AtomicUsize = AtomicUsize::new(0);
+        struct Thing;
+        impl Drop for Thing {
+            fn drop(&mut self) {
+                DROPPED.fetch_add(1, Relaxed);
+            }
+        }
+
+        let own = Own::new();
+        let mut own = Some(own);
+        let thing = own.as_ref().unwrap().get(|_| Mutex::new(Thing));
+        let thing = &raw const *thing;
+        // SAFETY: it is dropped below, in children and at the end, when the lock is not held here.
+        let changing = unsafe { &*thing }.lock().unwrap();
+        assert!(is_so_in_child(|| {
+            drop(own.take());
+            DROPPED.load(Relaxed) == 0
+        }));
+        drop(changing);
+        assert!(is_so_in_child(|| {
+            drop(own.take());
+            DROPPED.load(Relaxed) == 1
+        }));
+        drop(own);
+        assert_eq!(DROPPED.load(Relaxed), 1);
     }
 
     #[test]
