@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::client::{Address, Attached, Client, Error, Options, Own, WhenGone};
+use crate::client::{Address, Attached, Client, Error, Inherited, Options, Own, WhenGone};
 
 /// How many connections of a process are kept for its next calls; as many threads as that can call at
 /// the same time, again and again, without connecting each time.
@@ -45,6 +45,12 @@ pub(super) enum Place {
 #[derive(Debug, Default)]
 struct Pool {
     idle: Mutex<Vec<Client>>,
+}
+
+impl Inherited for Pool {
+    fn is_whole(&self) -> bool {
+        self.idle.is_whole()
+    }
 }
 
 /// What is used where no handle is given.

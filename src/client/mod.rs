@@ -35,7 +35,10 @@ use serde::ser::Serialize;
 #[cfg(feature = "command")]
 use crate::sys::keeper::Keeper;
 #[cfg(feature = "capi")]
-pub(crate) use crate::sys::{apart, own::Own};
+pub(crate) use crate::sys::{
+    apart,
+    own::{Inherited, Own},
+};
 
 use connection::Connection;
 use message::{Replies, request};

@@ -13,9 +13,10 @@
 )]
 
 use std::marker::PhantomData;
-use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicPtr, AtomicU64};
+use std::sync::{Mutex, TryLockError};
+use std::{mem, ptr};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
@@ -38,10 +39,22 @@ const PAGE: usize = size_of::<AtomicU64>();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process(u64);
 
+/// What a process can have of its own.
+pub(crate) trait Inherited {
+    /// Whether nobody was in the midst of changing it at the fork, so that a child can drop its copy.
+    fn is_whole(&self) -> bool;
+}
+
+impl<T> Inherited for Mutex<T> {
+    fn is_whole(&self) -> bool {
+        !matches!(self.try_lock(), Err(TryLockError::WouldBlock))
+    }
+}
+
 /// What each process has of its own. What its ancestors have is kept to the end: a thread may be in
 /// the middle of using it.
 #[derive(Debug)]
-pub(crate) struct Own<T> {
+pub(crate) struct Own<T: Inherited> {
     /// That of the process that has used this last; NULL before the first.
     last: AtomicPtr<Kept<T>>,
     _owned: PhantomData<Kept<T>>,
@@ -57,11 +70,11 @@ struct Kept<T> {
 
 // SAFETY: threads have references to what they share, and whoever drops it drops things that others
 // have made.
-unsafe impl<T: Send + Sync> Send for Own<T> {}
+unsafe impl<T: Inherited + Send + Sync> Send for Own<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send + Sync> Sync for Own<T> {}
+unsafe impl<T: Inherited + Send + Sync> Sync for Own<T> {}
 
-impl<T> Own<T> {
+impl<T: Inherited> Own<T> {
     pub(crate) const fn new() -> Own<T> {
         Own {
             last: AtomicPtr::new(ptr::null_mut()),
@@ -99,13 +112,17 @@ impl<T> Own<T> {
     }
 }
 
-impl<T> Drop for Own<T> {
+impl<T: Inherited> Drop for Own<T> {
+    /// What was half changed at the fork stays as it is, to the end of the process.
     fn drop(&mut self) {
         let mut last = *self.last.get_mut();
         while !last.is_null() {
-            // SAFETY: it came from a box, once, and nobody has a reference any more.
+            // SAFETY: it came from a box, once, and nobody of this process has a reference any more.
             let kept = unsafe { Box::from_raw(last) };
             last = kept.before;
+            if !kept.it.is_whole() {
+                mem::forget(kept);
+            }
         }
     }
 }
@@ -179,11 +196,22 @@ fn make() -> Option<*mut AtomicU64> {
 
 #[cfg(all(test, feature = "service"))]
 mod tests {
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::thread;
 
     use super::*;
+
+    /// What nobody ever changes.
+    macro_rules! constant {
+        ($($name:ty),+) => {
+            $(impl Inherited for $name {
+                fn is_whole(&self) -> bool {
+                    true
+                }
+            })+
+        };
+    }
+    constant!(i32, usize, Vec<i32>, std::sync::Arc<()>);
 
     /// Does something in a child, and returns whether it was right.
     fn is_so_in_child(act: impl FnOnce() -> bool) -> bool {

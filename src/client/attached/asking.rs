@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::sys::own::Inherited;
+
 use super::super::Client;
 use super::super::connection::Connection;
 use super::super::error::Error;
@@ -20,6 +22,12 @@ struct Asked {
     client: Client,
     /// The connection over which this is known: the instance that is at its other end.
     known: Option<(u64, Instance)>,
+}
+
+impl Inherited for Asking {
+    fn is_whole(&self) -> bool {
+        self.0.is_whole()
+    }
 }
 
 impl Asking {

@@ -22,7 +22,7 @@ use super::offer::{Instance, Offer};
 use super::witness::{self, Reading, heard};
 use crate::map::{Answer, Reader, View};
 use crate::sys::newest::Newest;
-use crate::sys::own::Own;
+use crate::sys::own::{Inherited, Own};
 
 /// How long between two looks whether another service has taken the place of one that has died. It
 /// is back within 60 ms where systemd looks after it.
@@ -64,6 +64,12 @@ struct Ways {
     /// Held by who looks for the map that follows: over which it was asked for, if nothing was
     /// answered yet.
     question: Mutex<Option<Connection>>,
+}
+
+impl Inherited for Ways {
+    fn is_whole(&self) -> bool {
+        self.asking.is_whole() && self.question.is_whole()
+    }
 }
 
 /// A map that is read.
