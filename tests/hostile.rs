@@ -309,26 +309,6 @@ fn descriptors_that_nobody_takes_are_in_nobodys_way() {
     common::eventually("she has connections again", || as_mallory(own));
 }
 
-/// That large pages can be had, as long as this is there.
-struct LargePages(String);
-
-impl LargePages {
-    const PLACE: &str = "/proc/sys/vm/nr_overcommit_hugepages";
-
-    /// None where the system does not let us, as in most containers.
-    fn allow() -> Option<LargePages> {
-        let before = std::fs::read_to_string(LargePages::PLACE).ok()?;
-        std::fs::write(LargePages::PLACE, "1").ok()?;
-        Some(LargePages(before))
-    }
-}
-
-impl Drop for LargePages {
-    fn drop(&mut self) {
-        std::fs::write(LargePages::PLACE, &self.0).expect("it was written before");
-    }
-}
-
 /// With leave to write, or of what could become shorter, or of another kind: nobody maps that.
 #[test]
 fn a_map_that_could_do_harm_is_not_taken() {
@@ -375,30 +355,10 @@ fn a_map_that_could_do_harm_is_not_taken() {
             file
         }
     };
-    // The same in large pages. There need not be any for the rest of it: who reads on dies.
-    let large = || {
-        let _pages = LargePages::allow()?;
-        // SAFETY: a new descriptor, which nobody else has, and its beginning.
-        let file = unsafe {
-            let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | libc::MFD_HUGETLB;
-            let fd = libc::memfd_create(c"impostor".as_ptr(), flags);
-            assert!(fd >= 0, "{}", io::Error::last_os_error());
-            assert_eq!(libc::ftruncate(fd, size), 0);
-            let writing = libc::PROT_READ | libc::PROT_WRITE;
-            let place = libc::mmap(ptr::null_mut(), 2 << 20, writing, libc::MAP_SHARED, fd, 0);
-            assert_ne!(place, libc::MAP_FAILED, "{}", io::Error::last_os_error());
-            let head = head(2);
-            place.cast::<u8>().copy_from(head.as_ptr(), head.len());
-            assert_eq!(libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK), 0);
-            OwnedFd::from_raw_fd(fd)
-        };
-        let again = std::fs::File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        Some(OwnedFd::from(again.unwrap()))
-    };
     let sealed = libc::F_SEAL_SHRINK;
     let of_another = "0123456789abcdef0123456789abcdef";
     type Case<'c> = (&'c str, Option<OwnedFd>, i64, i64, &'c str, bool);
-    let mut cases: Vec<Case<'_>> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             "as it should be",
             Some(copy(2, sealed, true)),
@@ -465,10 +425,6 @@ fn a_map_that_could_do_harm_is_not_taken() {
             false,
         ),
     ];
-    match large() {
-        Some(large) => cases.push(("in large pages", Some(large), size, 2, &instance, false)),
-        None => println!("large pages cannot be had here"),
-    }
     for (what, file, size, layout, instance, is_taken) in cases {
         let client = thread::scope(|scope| {
             let client = scope.spawn(|| Client::at(&*path).unwrap().attach().unwrap());

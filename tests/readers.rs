@@ -332,15 +332,23 @@ fn the_first_read_sees_the_service_that_took_the_place_of_a_lost_one() {
 fn while_others_read<T>(stash: &Attached, act: impl FnOnce() -> T) -> T {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _ends = Ends(&is_over);
         scope.spawn(|| {
             while !is_over.load(SeqCst) {
                 drop(stash.get("k"));
             }
         });
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
-        is_over.store(true, SeqCst);
-        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        act()
     })
+}
+
+/// Tells other threads to end, also if the test has failed.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 /// If somebody had just looked whether there is another service, the next look was not due, or not
@@ -684,6 +692,7 @@ fn readers_outlive_the_service_and_it_outlives_them() {
     let mut random = Random(7);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let ends = Ends(&is_over);
         scope.spawn(|| {
             let mut random = Random(11);
             for count in 1.. {
@@ -720,7 +729,7 @@ fn readers_outlive_the_service_and_it_outlives_them() {
                 send(libc::SIGCONT);
             }
         }
-        is_over.store(true, SeqCst);
+        drop(ends);
         for reader in readers {
             // SAFETY: as above.
             assert_eq!(unsafe { libc::kill(reader, libc::SIGKILL) }, 0);
