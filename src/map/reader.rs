@@ -121,7 +121,8 @@ impl<W: Words, C: Cell> Reader<W, C> {
     /// short and there is room for it; or tells that it is not defined, `Some(None)`, if the search for
     /// it would end there. `None` says nothing: then it is to be searched.
     ///
-    /// Without a call of anything, so that it becomes part of whoever calls it and saves no registers.
+    /// It becomes part of whoever calls it, and of a key of up to 128 bytes it calls nothing: XXH3 has
+    /// functions for longer ones.
     #[inline(always)]
     pub(crate) fn glance(&self, key: &[u8], value: &mut impl Room) -> Option<Option<Revision>> {
         let words = &self.words.lend();
