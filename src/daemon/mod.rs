@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 use rustix::net::getsockname;
+use rustix::process::Resource;
 
 use self::options::Options;
 use self::server::{Ending, Listener, Server};
@@ -20,7 +21,7 @@ use self::stdio::Stdio;
 use crate::map::Limits;
 use crate::sys::activation::{Kept, Passed, Socket, passed};
 use crate::sys::address::Address;
-use crate::sys::detach::{begin_anew, silence};
+use crate::sys::detach::{begin_anew, raise_limit, silence};
 use crate::sys::listen::Bound;
 use crate::sys::manager;
 use crate::sys::place::{self, Place};
@@ -229,21 +230,11 @@ fn bind(address: &Address) -> io::Result<Listener> {
 /// As many connections as the accounts allow need as many descriptors, and some more; the memory file
 /// has its full length from the beginning.
 fn raise_limits() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
     for (resource, name) in [
         (Resource::Nofile, "open files"),
         (Resource::Fsize, "the size of files"),
     ] {
-        let Rlimit { current, maximum } = getrlimit(resource);
-        if current == maximum {
-            continue;
-        }
-        let raised = Rlimit {
-            current: maximum,
-            maximum,
-        };
-        if let Err(error) = setrlimit(resource, raised) {
+        if let Err(error) = raise_limit(resource) {
             ::log::warn!("cannot raise the limit of {name}: {error}");
         }
     }

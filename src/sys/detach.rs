@@ -108,12 +108,7 @@ fn set_limits() -> io::Result<()> {
         Resource::As,
         Resource::Nofile,
     ] {
-        let Rlimit { maximum, .. } = getrlimit(resource);
-        let raised = Rlimit {
-            current: maximum,
-            maximum,
-        };
-        setrlimit(resource, raised)?;
+        raise_limit(resource)?;
     }
     // A core dump would hold everyone's values.
     let none = Rlimit {
@@ -121,6 +116,19 @@ fn set_limits() -> io::Result<()> {
         maximum: Some(0),
     };
     Ok(setrlimit(Resource::Core, none)?)
+}
+
+/// Makes a limit as high as it may be.
+pub(crate) fn raise_limit(resource: Resource) -> io::Result<()> {
+    let Rlimit { current, maximum } = getrlimit(resource);
+    if current == maximum {
+        return Ok(());
+    }
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    Ok(setrlimit(resource, raised)?)
 }
 
 /// Nobody reads standard error any longer.
