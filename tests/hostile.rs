@@ -7,7 +7,7 @@ mod common;
 
 use std::ffi::{CString, c_int, c_long};
 use std::fs::{Permissions, set_permissions};
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,6 @@ use std::{ptr, thread};
 
 use globstash::Client;
 use rustix::fs::{fcntl_get_seals, fstat};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Uid, geteuid};
 use rustix::thread::set_thread_res_uid;
 use serde_json::json;
@@ -42,23 +41,6 @@ fn as_mallory<T: Send>(act: impl FnOnce() -> T + Send) -> T {
         act()
     };
     thread::scope(|scope| scope.spawn(become_her).join().expect("she is done"))
-}
-
-/// The map as the service gives it to whoever asks.
-fn map(daemon: &Daemon) -> OwnedFd {
-    let stream = UnixStream::connect(daemon.socket()).expect("everybody may");
-    let question = frame(&call("io.globstash.OpenMap", json!({})));
-    rustix::io::write(&stream, &question).expect("it listens");
-    let mut buffer = [0; 4096];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut along = RecvAncillaryBuffer::new(&mut space);
-    let mut bytes = [IoSliceMut::new(&mut buffer)];
-    recvmsg(&stream, &mut bytes, &mut along, RecvFlags::CMSG_CLOEXEC).expect("a reply");
-    let descriptors = along.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    descriptors.expect("a descriptor")
 }
 
 /// What a system call says.
@@ -210,7 +192,7 @@ fn a_reader_of_another_user_changes_nothing() {
         client.set(&key, &value).unwrap();
         values.push((key, value));
     }
-    let before = map(&daemon);
+    let before = daemon.open_map();
     let size = fstat(&before).unwrap().st_size as usize;
     let state = |map: &OwnedFd| {
         let status = fstat(map).unwrap();
@@ -222,7 +204,7 @@ fn a_reader_of_another_user_changes_nothing() {
     let hers: Vec<OwnedFd> = (0..3)
         .map(|_| {
             as_mallory(|| {
-                let map = map(&daemon);
+                let map = daemon.open_map();
                 for (attempt, end) in attempts(&map, size) {
                     assert!(end.is_err(), "she may {attempt}: {end:?}");
                 }
@@ -320,7 +302,7 @@ fn a_map_that_could_do_harm_is_not_taken() {
     let listener = UnixListener::bind(&path).unwrap();
     let genuine = start();
     let (map, size) = {
-        let map = map(&genuine);
+        let map = genuine.open_map();
         let size = fstat(&map).unwrap().st_size;
         (map, size)
     };

@@ -156,6 +156,14 @@ impl Daemon {
         &mut self.child
     }
 
+    /// The memory that variables are read from, as whoever asks for it gets it.
+    pub fn open_map(&self) -> OwnedFd {
+        let peer = self.connect();
+        peer.send(&call("io.globstash.OpenMap", json!({})));
+        let (_, mut descriptors) = peer.receive_with(4096);
+        descriptors.pop().expect("a descriptor")
+    }
+
     /// A new connection.
     pub fn connect(&self) -> Peer {
         Peer::connect(&self.socket())

@@ -1,5 +1,6 @@
 //! The errors, with their parameters.
 
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use serde_json::{Value, json};
@@ -7,7 +8,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::common::eventually;
 use crate::common::sleepers::Sleepers;
-use crate::open_map;
 use crate::scene::{ALICE, BOB, Refusal, Scene, no};
 use crate::set::process;
 
@@ -163,7 +163,7 @@ fn keys_that_are_alike(scene: &Scene, name: &str) -> Vec<String> {
     const ALIKE: usize = 460;
     // The place is said by the first bits of a hash: by fewer of them in a smaller table.
     const BITS: u32 = 9;
-    let map = open_map::map(&scene.daemon);
+    let map = File::from(scene.daemon.open_map());
     let word = |place: u64| {
         let mut word = [0; 8];
         map.read_exact_at(&mut word, place).expect("a word");
@@ -206,7 +206,7 @@ fn the_memory_can_be_less_than_the_limits(scene: &Scene) {
     assert_eq!(refusal.parameters["limit"], "memory", "{refusal:?}");
     let told = refusal.parameters["maximum"].as_u64().expect("a number");
     assert!(told > u64::from(last) << 20, "{refusal:?} at {last}");
-    let size = open_map::map(&scene.daemon)
+    let size = File::from(scene.daemon.open_map())
         .metadata()
         .expect("a file")
         .len();

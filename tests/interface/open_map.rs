@@ -1,11 +1,9 @@
 //! OpenMap.
 
-use std::fs::File;
-
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat};
 use serde_json::{Value, json};
 
-use crate::common::{Daemon, Peer, call};
+use crate::common::{Peer, call};
 use crate::scene::Scene;
 
 proofs! {
@@ -31,14 +29,6 @@ const LONGEST: usize = 4096;
 
 fn ask_for_it(peer: &Peer) {
     peer.send(&call("io.globstash.OpenMap", json!({})));
-}
-
-/// What somebody gets who asks for it.
-pub fn map(daemon: &Daemon) -> File {
-    let peer = daemon.connect();
-    ask_for_it(&peer);
-    let (_, mut descriptors) = peer.receive_with(LONGEST);
-    descriptors.pop().expect("a descriptor").into()
 }
 
 /// The parameters of a whole reply.
